@@ -1,9 +1,9 @@
 """Plumbing of every test: repeatable random examples, and no octet leaves this machine."""
 
 import ipaddress
+import os
 import sys
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 # Flaky is broken: the same examples in every run, no time limit per example on a loaded machine, nothing on disk.
@@ -11,6 +11,10 @@ settings.register_profile(
     "mailsrv", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("mailsrv")
+
+# What a service manager may have left in the environment of whoever runs the tests does not change a result.
+for _name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC"):
+    os.environ.pop(_name, None)
 
 
 class OutsideWorld(AssertionError):
@@ -55,10 +59,3 @@ def _watch(event, arguments):
 
 
 sys.addaudithook(_watch)
-
-
-@pytest.fixture(autouse=True)
-def _no_surroundings(monkeypatch):
-    """The caller's environment does not change a result."""
-    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC"):
-        monkeypatch.delenv(name, raising=False)
