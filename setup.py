@@ -49,7 +49,7 @@ setup(
     long_description=(HERE / "README").read_text(encoding="utf-8"),
     long_description_content_type="text/plain",
     python_requires=">=3.11",
-    # Named explicitly: an editable install is then one path in a .pth file, not an import hook, and commands start faster.
+    # Named, so that an editable install is one path in a .pth file, not an import hook: commands start faster.
     package_dir={"": "."},
     packages=find_packages(include=["mailsrv", "mailsrv.*"]),
     scripts=["bin/mailsrv"],
