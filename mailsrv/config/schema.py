@@ -1,0 +1,151 @@
+"""The configuration as values: every key of mailsrv.toml(5), its type, its default and what it is for, in one place.
+
+A dataclass here is a table of the file; a field is a key; `key(...)` gives its default and its one-line meaning, from which
+`mailsrv config` and the checks are made (the manual page is compared with it by a test). Nothing is read or decided here.
+
+Diagnostics: raises nothing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+REQUIRED: Any = object()  # the default of a key that the file must give
+
+
+def key(default: Any, meaning: str, **more: Any) -> Any:
+    """A key with its default and meaning. `more`: secret=True hides the value; low/high bound numbers; choices lists words."""
+    metadata = {"meaning": meaning, **more}
+    if default is REQUIRED:
+        return field(metadata={**metadata, "required": True})
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: default.copy(), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """[[accounts]]"""
+
+    name: str = key(REQUIRED, "login name and directory name; 1 to 64 of a-z 0-9 - _ . beginning with a letter or digit")
+    addresses: list[str] = key(REQUIRED, "the account's addresses, each in one of domains")
+    password_hash: str = key("", "argon2id hash from `mailsrv passwd`; without it nobody can log in", secret=True)
+    scram_sha_256: str = key("", "SCRAM-SHA-256 key from `mailsrv passwd`", secret=True)
+    quota_bytes: int = key(0, "octets the account may store; 0: limits.quota_bytes", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """[[listeners]]"""
+
+    kind: str = key(REQUIRED, "the protocol spoken", choices=("smtp", "submission", "submissions", "lmtp"))
+    addr: str = key("127.0.0.1", "IP address to bind, or for lmtp the absolute path of a unix socket")
+    port: int = key(0, "TCP port; 0: 25, 587, 465, 24 by kind", low=0, high=65535)
+    proxy_from: list[str] = key([], "networks whose connections begin with a PROXY protocol header, and only they")
+    without_tls: bool = key(False, "submission: allow logins without TLS; only on a loopback addr")
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateConfig:
+    """[[tls.certificates]]"""
+
+    cert_file: str = key(REQUIRED, "PEM file with the certificate and its chain; its names decide when it is used (SNI)")
+    key_file: str = key(REQUIRED, "PEM file with the private key")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """[tls]"""
+
+    cert_file: str = key("", "PEM file with the certificate (P-256 recommended) and its chain, used by default")
+    key_file: str = key("", "PEM file with its private key")
+    certificates: list[CertificateConfig] = key([], "further certificates, chosen by the name that the client asks for")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """[limits]"""
+
+    message_size: int = key(50_000_000, "octets of one message", low=1024)
+    quota_bytes: int = key(0, "octets an account may store unless it says otherwise; 0: no quota", low=0)
+    recipients: int = key(1000, "recipients of one message", low=1)
+    command_line: int = key(4096, "octets of a command line", low=512)
+    text_line: int = key(65536, "octets of one line of a message", low=998)
+    commands: int = key(100_000, "commands of one session", low=10)
+    errors: int = key(20, "refused commands of one session", low=1)
+    junk_commands: int = key(100, "commands between two messages that do nothing", low=1)
+    messages: int = key(10_000, "messages of one session", low=1)
+    received_fields: int = key(50, "Received fields, beyond which a message loops", low=1)
+    command_seconds: int = key(300, "wait for a command", low=1)
+    data_seconds: int = key(600, "wait for the next octets of a message", low=1)
+    session_seconds: int = key(86_400, "length of a session", low=10)
+    data_rate: int = key(100, "octets per second that a message must come with, after 60 s", low=0)
+    handshake_seconds: int = key(30, "time for a TLS handshake or a PROXY header", low=1)
+    connections: int = key(2000, "connections in all", low=1)
+    connections_per_address: int = key(50, "connections of one IPv4 address or IPv6 /64", low=1)
+    workers: int = key(0, "smtpd processes; 0: one per core", low=0, high=64)
+    drain_seconds: int = key(60, "time for idle sessions to end at reload and stop; a message in progress gets ten times that", low=1)
+    memory_bytes: int = key(256_000_000, "octets of messages held in memory per process; beyond that they go to unnamed files", low=1_000_000)
+    free_bytes: int = key(100_000_000, "octets that must stay free on the disk", low=0)
+    free_inodes: int = key(1000, "inodes that must stay free on the disk", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class BansConfig:
+    """[bans]"""
+
+    failures: int = key(10, "failed logins of one address (IPv6: /64) within window_seconds that ban it; 0: never", low=0)
+    window_seconds: int = key(3600, "how long a failed login counts", low=1)
+    ban_seconds: int = key(3600, "how long a ban lasts", low=1)
+    allow: list[str] = key([], "networks that are never banned, slowed down or limited in connections")
+
+
+@dataclass(frozen=True, slots=True)
+class PrivilegesConfig:
+    """[privileges]"""
+
+    user: str = key("", "user (name or number) that serves; default: owner of data_dir, else `mailsrv`, else a number of its own")
+    group: str = key("", "its group; default: the user's")
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """[log]"""
+
+    destination: str = key("stderr", "stderr, syslog, or the absolute path of a file")
+    format: str = key("logfmt", "form of a line", choices=("logfmt", "json"))
+    level: str = key("info", "least level written", choices=("debug", "info", "notice", "warning", "error"))
+    decisions_bytes: int = key(64_000_000, "octets of the decision record before it is rotated; 0: no record", low=0)
+    decisions_files: int = key(8, "rotated decision records that are kept", low=0, high=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class DnsConfig:
+    """[dns]"""
+
+    nameservers: list[str] = key([], "IP addresses of resolvers; none: those of the system")
+    timeout_seconds: int = key(10, "time for one lookup with its retries", low=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. `source` is the path it was read from, for messages."""
+
+    hostname: str = key(REQUIRED, "the server's own full domain name")
+    data_dir: str = key(REQUIRED, "absolute directory of everything that is stored")
+    domains: list[str] = key([], "the domains whose mail is delivered here")
+    recipient_delimiter: str = key("+", "characters that separate user from detail in user+detail; empty: none")
+    aliases: dict[str, list[str]] = key({}, "address -> account names and addresses it stands for (a string or a list)")
+    domain_aliases: dict[str, str] = key({}, "domain -> one of domains that it is another name of")
+    catch_all: dict[str, str] = key({}, "domain -> account or address that gets mail for unknown users")
+    accounts: list[AccountConfig] = key([], "who has a mailbox")
+    listeners: list[ListenerConfig] = key([], "where the server listens")
+    tls: TlsConfig = key(TlsConfig(), "certificates")
+    limits: LimitsConfig = key(LimitsConfig(), "bounds")
+    bans: BansConfig = key(BansConfig(), "failed logins")
+    privileges: PrivilegesConfig = key(PrivilegesConfig(), "user and group of the workers when started as root")
+    log: LogConfig = key(LogConfig(), "log and decision record")
+    dns: DnsConfig = key(DnsConfig(), "name resolution")
+    source: str = field(default="", metadata={"internal": True})
+
+
+DEFAULT_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "lmtp": 24}
