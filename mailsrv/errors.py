@@ -30,7 +30,9 @@ class GrammarError(MailsrvError):
 
 
 class ConfigError(MailsrvError):
-    """The configuration is wrong; `complaints` holds every fault as one line `file:line: key: what is wrong, what is right`."""
+    """The configuration is wrong; `complaints` holds every fault as one line `file:line: key: what is wrong, what is
+    right`.
+    """
 
     def __init__(self, complaints: list[str]) -> None:
         super().__init__("\n".join(complaints))

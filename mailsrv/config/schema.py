@@ -1,7 +1,8 @@
 """The configuration as values: every key of mailsrv.toml(5), its type, its default and what it is for, in one place.
 
-A dataclass here is a table of the file; a field is a key; `key(...)` gives its default and its one-line meaning, from which
-`mailsrv config` and the checks are made (the manual page is compared with it by a test). Nothing is read or decided here.
+A dataclass here is a table of the file; a field is a key; `key(...)` gives its default and its one-line meaning, from
+which `mailsrv config` and the checks are made (the manual page is compared with it by a test). Nothing is read or
+decided here.
 
 Diagnostics: raises nothing.
 """
@@ -13,7 +14,9 @@ REQUIRED: Any = object()  # the default of a key that the file must give
 
 
 def key(default: Any, meaning: str, **more: Any) -> Any:
-    """A key with its default and meaning. `more`: secret=True hides the value; low/high bound numbers; choices lists words."""
+    """A key with its default and meaning. `more`: secret=True hides the value; low/high bound numbers; choices lists
+    words.
+    """
     metadata = {"meaning": meaning, **more}
     if default is REQUIRED:
         return field(metadata={**metadata, "required": True})
@@ -26,7 +29,7 @@ def key(default: Any, meaning: str, **more: Any) -> Any:
 class AccountConfig:
     """[[accounts]]"""
 
-    name: str = key(REQUIRED, "login name and directory name; 1 to 64 of a-z 0-9 - _ . beginning with a letter or digit")
+    name: str = key(REQUIRED, "login and directory name; 1 to 64 of a-z 0-9 - _ . beginning with a letter or digit")
     addresses: list[str] = key(REQUIRED, "the account's addresses, each in one of domains")
     password_hash: str = key("", "argon2id hash from `mailsrv passwd`; without it nobody can log in", secret=True)
     scram_sha_256: str = key("", "SCRAM-SHA-256 key from `mailsrv passwd`", secret=True)
@@ -48,7 +51,7 @@ class ListenerConfig:
 class CertificateConfig:
     """[[tls.certificates]]"""
 
-    cert_file: str = key(REQUIRED, "PEM file with the certificate and its chain; its names decide when it is used (SNI)")
+    cert_file: str = key(REQUIRED, "PEM file with a certificate and its chain; its names decide when it is used")
     key_file: str = key(REQUIRED, "PEM file with the private key")
 
 
@@ -83,8 +86,8 @@ class LimitsConfig:
     connections: int = key(2000, "connections in all", low=1)
     connections_per_address: int = key(50, "connections of one IPv4 address or IPv6 /64", low=1)
     workers: int = key(0, "smtpd processes; 0: one per core", low=0, high=64)
-    drain_seconds: int = key(60, "time for idle sessions to end at reload and stop; a message in progress gets ten times that", low=1)
-    memory_bytes: int = key(256_000_000, "octets of messages held in memory per process; beyond that they go to unnamed files", low=1_000_000)
+    drain_seconds: int = key(60, "time to end sessions at reload and stop; a message under way has ten times that", low=1)
+    memory_bytes: int = key(256_000_000, "octets of arriving messages in memory, per process; more go to files", low=1_000_000)
     free_bytes: int = key(100_000_000, "octets that must stay free on the disk", low=0)
     free_inodes: int = key(1000, "inodes that must stay free on the disk", low=0)
 
@@ -96,14 +99,14 @@ class BansConfig:
     failures: int = key(10, "failed logins of one address (IPv6: /64) within window_seconds that ban it; 0: never", low=0)
     window_seconds: int = key(3600, "how long a failed login counts", low=1)
     ban_seconds: int = key(3600, "how long a ban lasts", low=1)
-    allow: list[str] = key([], "networks that are never banned, slowed down or limited in connections")
+    allow: list[str] = key([], "networks never banned, slowed down or limited in connections")
 
 
 @dataclass(frozen=True, slots=True)
 class PrivilegesConfig:
     """[privileges]"""
 
-    user: str = key("", "user (name or number) that serves; default: owner of data_dir, else `mailsrv`, else a number of its own")
+    user: str = key("", "user that serves; default: owner of data_dir, else `mailsrv`, else a free number")
     group: str = key("", "its group; default: the user's")
 
 

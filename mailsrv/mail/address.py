@@ -1,7 +1,8 @@
 """Mail addresses: the Mailbox of RFC 5321 section 4.1.2 with the UTF-8 of RFC 6531, and domains with IDNA.
 
-An Address is a value: local part as written (quotes removed), domain as written. Two addresses are the same mailbox here when
-their `key` is equal: local parts compare without case, domains as A-labels without case. Nothing is looked up.
+An Address is a value: local part as written (quotes removed), domain as written. Two addresses are the same mailbox
+here when their `key` is equal: local parts compare without case, domains as A-labels without case. Nothing is looked
+up.
 
 Diagnostics: `parse_address` and `domain_to_ascii` raise GrammarError with a sentence for the reply or the operator.
 """
@@ -59,7 +60,9 @@ def fold(text: str) -> str:
 
 
 def domain_key(domain: str) -> str:
-    """The form in which domains are compared: lower-case A-labels. Never fails; what is no domain compares as itself."""
+    """The form in which domains are compared: lower-case A-labels. Never fails; what is no domain compares as
+    itself.
+    """
     if domain.isascii():
         return domain.lower()
     try:

@@ -1,7 +1,7 @@
 """The envelope of a message: reverse-path, recipients and what the client asked for about reports (RFC 5321, RFC 3461).
 
-These are the values that the protocol core makes, that policy decides on, and that the spool keeps. `None` as a reverse-path
-is the null reverse-path `<>`.
+These are the values that the protocol core makes, that policy decides on, and that the spool keeps. `None` as a
+reverse-path is the null reverse-path `<>`.
 
 Diagnostics: raises nothing.
 """
@@ -29,8 +29,8 @@ class DsnRequest:
 class Recipient:
     """One recipient of an envelope: its address, what to report, and how it came to be one.
 
-    `address` is where the message goes now; `original` is the address that RCPT named when an alias changed it, else None.
-    `account` is the local account when the address is (was) one of an account, "" for remote addresses.
+    `address` is where the message goes now; `original` is the address that RCPT named when an alias changed it, else
+    None. `account` is the local account when the address is (was) one of an account, "" for remote addresses.
     """
 
     address: Address
@@ -54,8 +54,8 @@ class MailParameters:
 class Envelope:
     """All that belongs to a message beside its octets. `received` is seconds since the epoch.
 
-    `id` is the queue ID; `account` the authenticated account ("" when there was none); `client` says where it came from, for
-    people ("192.0.2.1" or "local"). `size` counts the message's octets as stored.
+    `id` is the queue ID; `account` the authenticated account ("" when there was none); `client` says where it came
+    from, for people ("192.0.2.1" or "local"). `size` counts the message's octets as stored.
     """
 
     id: str

@@ -1,14 +1,14 @@
 """SMTP replies as values: code, enhanced status code, text (RFC 5321 section 4.2, RFC 2034, RFC 3463).
 
-A Reply never holds line ends; `encode` makes the octets. The reply texts that mailsrv sends stand in the tables of the room
-that decides them.
+A Reply never holds line ends; `encode` makes the octets. The reply texts that mailsrv sends stand in the tables of the
+room that decides them.
 
 Diagnostics: raises nothing; texts are cleaned when they are encoded.
 """
 
 from dataclasses import dataclass
 
-_CLEAN = {n: "?" for n in (*range(32), 127)}
+_CLEAN = dict.fromkeys((*range(32), 127), "?")
 _MAX_TEXT = 480  # octets: a reply line has at most 512 with code and CRLF, RFC 5321 section 4.5.3.1.5
 
 
@@ -41,7 +41,8 @@ class Reply:
             lines[-1] += suffix
         last = len(lines) - 1
         return b"".join(
-            f"{self.code}{' ' if i == last else '-'}{prefix}".encode() + _bounded(line) + b"\r\n" for i, line in enumerate(lines)
+            f"{self.code}{' ' if i == last else '-'}{prefix}".encode() + _bounded(line) + b"\r\n"
+            for i, line in enumerate(lines)
         )
 
     def __str__(self) -> str:
@@ -49,7 +50,9 @@ class Reply:
 
 
 def _bounded(line: str) -> bytes:
-    """One line of text without control characters and not too long; what is cut is the middle, so that an id at the end stays."""
+    """One line of text without control characters and not too long; what is cut is the middle, so that an id at the
+    end stays.
+    """
     octets = line.translate(_CLEAN).encode("utf-8", "replace")
     if len(octets) <= _MAX_TEXT:
         return octets

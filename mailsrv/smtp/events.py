@@ -1,7 +1,7 @@
 """The events by which the protocol core tells what the client did, and the values with which it is set up.
 
-Every event except DataChunk is answered exactly once with a Reply (DataEnd in LMTP: a list, one Reply per accepted recipient in
-order of RCPT). NEED_DATA means: give me octets. FramingFault and Closed end the session.
+Every event except DataChunk is answered exactly once with a Reply (DataEnd in LMTP: a list, one Reply per accepted
+recipient in order of RCPT). NEED_DATA means: give me octets. FramingFault and Closed end the session.
 
 Diagnostics: raises nothing.
 """
@@ -32,7 +32,9 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """HELO, EHLO or LHLO. A positive answer's text is only its first line (the core adds the extensions for EHLO and LHLO)."""
+    """HELO, EHLO or LHLO. A positive answer's text is only its first line (the core adds the extensions for EHLO and
+    LHLO).
+    """
 
     verb: str
     name: str
@@ -84,8 +86,8 @@ class Rcpt:
 
 @dataclass(frozen=True, slots=True)
 class DataStart:
-    """The message is about to come. `chunking` tells BDAT from DATA; for DATA answer 354 or a refusal, for BDAT answer 250 or a
-    refusal (the core discards refused chunks itself and sends no 250 for this event)."""
+    """The message is about to come. `chunking` tells BDAT from DATA; for DATA answer 354 or a refusal, for BDAT answer
+    250 or a refusal (the core discards refused chunks itself and sends no 250 for this event)."""
 
     chunking: bool
 
@@ -99,8 +101,8 @@ class DataChunk:
 
 @dataclass(frozen=True, slots=True)
 class DataEnd:
-    """The message is complete: `size` octets. With a `fault` (too big, line too long) the message must not be kept and the answer
-    is that Reply (LMTP: for each recipient)."""
+    """The message is complete: `size` octets. With a `fault` (too big, line too long) the message must not be kept and
+    the answer is that Reply (LMTP: for each recipient)."""
 
     size: int
     fault: Reply | None
@@ -118,8 +120,8 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class FramingFault:
-    """Bare CR, bare LF or NUL, or an endless line: final. The core has its 554 in `data_to_send`; the pump sends it, discards input for
-    at most 5 s or 1 MiB without parsing, and closes. Not answered."""
+    """Bare CR, bare LF or NUL, or an endless line: final. The core has its 554 in `data_to_send`; the pump sends it,
+    discards input for at most 5 s or 1 MiB without parsing, and closes. Not answered."""
 
     kind: str
 
@@ -130,8 +132,8 @@ class Closed:
 
 
 Event = (
-    Connected | Hello | StartTls | Auth | AuthResponse | AuthCancelled | Mail | Rcpt | DataStart | DataChunk | DataEnd | Reset | Quit
-    | FramingFault | Closed
+    Connected | Hello | StartTls | Auth | AuthResponse | AuthCancelled | Mail | Rcpt | DataStart | DataChunk | DataEnd
+    | Reset | Quit | FramingFault | Closed
 )
 
 
@@ -161,8 +163,8 @@ class Limits:
 
     message_size: int = 50_000_000
     recipients: int = 1000
-    command_line: int = 4096  # octets with CRLF; RFC 5321 wants 512 and more for extensions; SASL needs 12288 (RFC 4954 section 4)
-    auth_line: int = 12288
+    command_line: int = 4096  # octets with CRLF; RFC 5321 wants 512, and more for extensions
+    auth_line: int = 12288  # octets of a line of an AUTH exchange (RFC 4954 section 4)
     text_line: int = 65536  # octets of one line of the message
     commands: int = 100_000  # per session
     errors: int = 20  # refused or unknown commands per session before 421
