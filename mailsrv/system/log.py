@@ -215,11 +215,10 @@ def _reaches_journal() -> bool:
 def _as_logfmt(head: dict[str, object], fields: Mapping[str, object]) -> str:
     words = [f"{name}={value}" for name, value in head.items()]
     for name, value in fields.items():
-        kind = type(value)
-        if kind is int:
+        if type(value) is int:
             words.append(f"{name}={value}")
             continue
-        text = value if kind is str else _text(name, value)
+        text = value if isinstance(value, str) else _text(name, value)
         if not text:
             continue
         if len(text) > VALUE_CHARACTERS:
