@@ -1,0 +1,191 @@
+"""One client's connection: octets in and out with deadlines, TLS, and the signal that the worker is about to stop.
+
+A Wire waits on two things at once, the client and the worker's Drain, so that an idle session ends as soon as the
+worker wants to and a thread is never stuck for longer than its deadline. It knows nothing of SMTP.
+
+Diagnostics: `Gone` when the client has closed or the connection broke; `Expired` when a deadline passed. No OSError
+leaves.
+"""
+
+import os
+import select
+import socket
+import ssl
+from enum import Enum
+
+from mailsrv.errors import MailsrvError
+from mailsrv.system.clock import Clock
+from mailsrv.system.tls import ServerTls, TlsInfo
+
+_LINGER_SECONDS = 5.0
+_LINGER_OCTETS = 1 << 20
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Gone(MailsrvError):
+    """The client closed the connection, or it broke."""
+
+
+class Expired(MailsrvError):
+    """A deadline passed."""
+
+
+class Wait(Enum):
+    """What ended a wait."""
+
+    READY = "octets can be read"
+    DRAIN = "the worker wants to stop"
+    EXPIRED = "the deadline passed"
+
+
+class Drain:
+    """The worker's wish to stop, seen by every session at once: a descriptor becomes readable and stays so.
+
+    `idle_until` and `busy_until` (monotonic seconds) bound sessions without and with a transaction; None until the
+    wish.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.idle_until: float | None = None
+        self.busy_until: float | None = None
+
+    def start(self, idle_until: float, busy_until: float) -> None:
+        """Tell every session. Calling it again only moves the deadlines."""
+        self.idle_until, self.busy_until = idle_until, busy_until
+        os.eventfd_write(self.descriptor, 1)
+
+    def close(self) -> None:
+        """Give the descriptor back; only when no session is left."""
+        os.close(self.descriptor)
+
+
+class Wire:
+    """A connected, accepted socket. `tls` holds the facts once TLS is on."""
+
+    def __init__(self, connection: socket.socket, drain: Drain, clock: Clock) -> None:
+        connection.setblocking(False)
+        self._socket: socket.socket = connection
+        self._clock = clock
+        self._poll = select.poll()
+        self._descriptor = connection.fileno()
+        self._drain = drain.descriptor
+        self._poll.register(self._descriptor, select.POLLIN)
+        self._poll.register(self._drain, select.POLLIN)
+        self.tls: TlsInfo | None = None
+        self.kicked = False
+
+    def try_read(self, size: int) -> bytes | None:
+        """What can be read now, at most `size` octets; None when nothing can. Raises Gone."""
+        try:
+            octets = self._socket.recv(size)
+        except _WOULD_BLOCK:
+            return None
+        except OSError as error:
+            raise Gone(f"the connection broke: {error.strerror or error}") from None
+        if not octets:
+            raise Gone("the client closed the connection")
+        return octets
+
+    def peek(self, size: int) -> bytes | None:
+        """Like `try_read`, but the octets stay to be read again. Only before TLS."""
+        try:
+            return self._socket.recv(size, socket.MSG_PEEK)
+        except _WOULD_BLOCK:
+            return None
+        except OSError as error:
+            raise Gone(f"the connection broke: {error.strerror or error}") from None
+
+    def wait(self, until: float) -> Wait:
+        """Wait for the client's octets, at most until the monotonic time `until`; DRAIN is given once."""
+        left = until - self._clock.monotonic()
+        if left <= 0:
+            return Wait.EXPIRED
+        ready = self._poll.poll(left * 1000 + 1)
+        if not ready:
+            return Wait.EXPIRED
+        for descriptor, _event in ready:
+            if descriptor == self._descriptor:
+                return Wait.READY
+        self._poll.unregister(self._drain)
+        return Wait.DRAIN
+
+    def send(self, octets: bytes, seconds: float) -> None:
+        """Send all of `octets`; raises Gone, or Expired when the client does not take them within `seconds`."""
+        until = 0.0
+        while True:
+            try:
+                sent = self._socket.send(octets)
+                if sent == len(octets):
+                    return
+                octets = octets[sent:]
+            except _WOULD_BLOCK:
+                sent = 0
+            except OSError as error:
+                raise Gone(f"the connection broke: {error.strerror or error}") from None
+            now = self._clock.monotonic()
+            until = until or now + seconds
+            if sent == 0 and not self._wait_writable(until - now):
+                raise Expired("the client does not read its replies")
+
+    def _wait_writable(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT | select.POLLIN)
+        return seconds > 0 and bool(poll.poll(seconds * 1000))
+
+    def start_tls(self, server: ServerTls, seconds: float) -> TlsInfo:
+        """Shake hands within `seconds`. Raises Gone with the reason when it fails; the connection is closed then."""
+        try:
+            connection, self.tls = server.accept(self._socket, seconds)
+        except TimeoutError:
+            raise Gone("the TLS handshake took too long") from None
+        except ssl.SSLError as error:
+            raise Gone(f"the TLS handshake failed: {error.reason or error}") from None
+        except OSError as error:
+            raise Gone(f"the TLS handshake failed: {error.strerror or error}") from None
+        connection.setblocking(False)
+        self._socket = connection
+        return self.tls
+
+    def linger(self, octets: bytes) -> None:
+        """Send last words, then discard what still comes (at most 5 s or 1 MiB), so that they are not lost to a
+        reset.
+        """
+        try:
+            if octets:
+                self.send(octets, _LINGER_SECONDS)
+            self._shut_down()
+            until = self._clock.monotonic() + _LINGER_SECONDS
+            left = _LINGER_OCTETS
+            while left > 0:
+                discarded = self.try_read(65536)
+                if discarded is not None:
+                    left -= len(discarded)
+                elif self.wait(until) is Wait.EXPIRED:
+                    return
+        except (Gone, Expired):
+            return
+
+    def _shut_down(self) -> None:
+        """Tell the client that nothing more will come; below TLS, since a close_notify would end our reading too."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise Gone(f"the connection broke: {error.strerror or error}") from None
+
+    def kick(self) -> None:
+        """End the session from another thread: its own thread sees the client gone, and `kicked`."""
+        self.kicked = True
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close the connection; TLS is told so where that does not block."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            try:
+                self._socket.unwrap()
+            except (OSError, ValueError):
+                pass
+        self._socket.close()
