@@ -1,8 +1,8 @@
 """Load generator: keeps C SMTP connections busy until N messages are accepted, and times each of them.
 
 A few forked processes, each with one epoll loop over non-blocking sockets; a connection is a Python generator that
-yields its link whenever it must wait. No smtplib, no threads: the generator shares the cores with the server it measures,
-so it must be cheap (about 0.3 CPU seconds per 1000 small messages). It does not pipeline unless told to, it never
+yields its link whenever it must wait. No smtplib, no threads: the generator shares the cores with the server it
+measures, so it must be cheap (0.3 CPU seconds per 1000 small messages). It does not pipeline unless told to, it never
 retries, and it never looks into the server's directories.
 
 A message's latency runs from its first command (with a new connection per message: from connect) to its 250.

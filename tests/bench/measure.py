@@ -55,7 +55,7 @@ class Group:
         """The processes alive now."""
         if self._directory is not None:
             return [int(line) for line in (self._directory / "cgroup.procs").read_text().split()]
-        return sorted(_descendants(self._leader))
+        return sorted(descendants(self._leader))
 
     def cpu_seconds(self) -> float:
         """User and system time used so far."""
@@ -101,7 +101,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _descendants(root: int) -> set[int]:
+def descendants(root: int) -> set[int]:
+    """The process `root` and all its children's children alive now."""
     parents = {int(entry): _stat(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
     found = {root}
     grown = True
