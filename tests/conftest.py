@@ -3,7 +3,9 @@
 import ipaddress
 import os
 import sys
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Flaky is broken: the same examples in every run, no time limit per example on a loaded machine, nothing on disk.
@@ -59,3 +61,14 @@ def _watch(event, arguments):
 
 
 sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where the peers are promised (tests/run as root), a test of them that is skipped has not been made: it fails."""
+    report = yield
+    if report.skipped and os.environ.get("MAILSRV_PEERS") == "required" and "tests/peers" in item.nodeid:
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else "skipped"
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: {reason}, and MAILSRV_PEERS=required allows no skip"
+    return report
