@@ -30,7 +30,7 @@ def check_body(octets):
 
 def trace(octets):
     """The first Received field on one line: the one that we made."""
-    field = re.search(rb"^Received: (.*(?:\r\n[ \t].*)*)", octets, re.MULTILINE)
+    field = re.search(rb"^Received: ([^\r]*(?:\r\n[ \t][^\r]*)*)", octets, re.MULTILINE)
     assert field, octets
     return b" ".join(field[1].split())
 
