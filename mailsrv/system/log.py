@@ -229,7 +229,11 @@ def _as_logfmt(head: dict[str, object], fields: Mapping[str, object]) -> str:
 
 def _as_json(head: dict[str, object], fields: Mapping[str, object]) -> str:
     members = [f'"{name}":{_json(name, value)}' for name, value in head.items()]
-    members += [f'"{name}":{_json(name, value)}' for name, value in fields.items() if value or value == 0]
+    for name, value in fields.items():
+        if isinstance(value, str) and _PLAIN(value) and len(value) <= VALUE_CHARACTERS:
+            members.append(f'"{name}":"{value}"')
+        elif value or value == 0:
+            members.append(f'"{name}":{_json(name, value)}')
     return f"{{{','.join(members)}}}"
 
 
