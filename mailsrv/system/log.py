@@ -29,7 +29,7 @@ LEVELS = {"debug": 7, "info": 6, "notice": 5, "warning": 4, "error": 3}
 FORMATS = ("logfmt", "json")
 
 VALUE_CHARACTERS = 512  # a longer value is cut, so that a client cannot fill the disk with one line
-TRACEBACK_CHARACTERS = 3000  # with the rest of its line still one atomic write to a pipe (4096)
+TRACEBACK_CHARACTERS = 3000  # with the rest of its line about what a pipe takes at once (4096)
 LIST_VALUES = 50
 
 FILE_MODE = 0o640
