@@ -23,11 +23,12 @@ from statistics import median
 
 import mailsrv_server
 import postfix
+import probe
 from cases import CASES, Calls, Case, Memory, Result, run_case, run_memory, run_traced
 from load import LoadError
 from server import Server, ServerError
 
-SERVERS: dict[str, type[Server]] = {"postfix": postfix.Postfix, "mailsrv": mailsrv_server.Mailsrv}
+SERVERS: dict[str, type[Server]] = {"postfix": postfix.Postfix, "mailsrv": mailsrv_server.Mailsrv, "probe": probe.Probe}
 EXTRA = ("memory", "calls")
 IDLE_CONNECTIONS = 1000
 WANTED_P99_C50 = 150.0
@@ -156,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=[*names, *EXTRA], default=[*names, *EXTRA], metavar="CASE")
     parser.add_argument("--quick", action="store_true", help="one round, a quarter of the messages")
-    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=list(SERVERS))
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["postfix", "mailsrv"])
     parser.add_argument("--pipelining", action="store_true", help="send MAIL, RCPT and DATA in one write")
     parser.add_argument("--directory", type=Path, help="where the servers' directories are made (default: TMPDIR)")
     parser.add_argument("--keep", action="store_true", help="leave the servers' directories and logs there")
