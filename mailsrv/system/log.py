@@ -22,6 +22,7 @@ from typing import Protocol
 
 from mailsrv.errors import ConfigError, Refused
 from mailsrv.system.clock import Clock
+from mailsrv.system.lines import LineFile, open_for_lines
 
 # Level -> priority of syslog(3), which journald reads as well.
 LEVELS = {"debug": 7, "info": 6, "notice": 5, "warning": 4, "error": 3}
@@ -57,43 +58,31 @@ class Sink(Protocol):
         ...
 
 
-class DescriptorSink:
+class FileSink:
     """Standard error or an open file; `path` is empty for standard error. `journal`: lines begin with <priority>."""
 
     def __init__(self, descriptor: int, path: str = "", journal: bool = False) -> None:
         self.stamps = not journal
-        self._descriptor = descriptor
+        self._file = LineFile(descriptor)
         self._path = path
         self._prefixes = {number: f"<{number}>".encode() if journal else b"" for number in LEVELS.values()}
-        self._torn = False
 
     def write(self, priority: int, line: bytes) -> None:
-        octets = self._prefixes[priority] + line + b"\n"
-        if self._torn:
-            octets = b"\n" + octets
-        written = os.write(self._descriptor, octets)
-        self._torn = written != len(octets)
-        if self._torn:
-            raise OSError(f"only {written} of {len(octets)} octets were written")
+        self._file.write(self._prefixes[priority] + line)
 
     def reopen(self) -> None:
         if not self._path:
             return
-        old = os.fstat(self._descriptor)
-        fresh = _open_file(self._path)
-        try:
-            new = os.fstat(fresh)
-            if os.geteuid() == 0 and (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid) and not new.st_size:
-                # Made just now by root: the workers open it again as whom they have become.
-                os.fchown(fresh, old.st_uid, old.st_gid)
-            # The number stays the same, so a thread that writes right now writes to one of the two.
-            os.dup2(fresh, self._descriptor, inheritable=False)
-        finally:
-            os.close(fresh)
+        old = os.fstat(self._file.descriptor)
+        fresh = open_for_lines(self._path, FILE_MODE)
+        if os.geteuid() == 0 and not os.fstat(fresh).st_size:
+            # Made just now by root: the workers open it again as the user that they have become.
+            os.fchown(fresh, old.st_uid, old.st_gid)
+        self._file.switch(fresh)
 
     def own(self, uid: int, gid: int) -> None:
-        if self._path and stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            os.fchown(self._descriptor, uid, gid)
+        if self._path and stat.S_ISREG(os.fstat(self._file.descriptor).st_mode):
+            os.fchown(self._file.descriptor, uid, gid)
 
 
 class SyslogSink:
@@ -188,18 +177,14 @@ def open_log(destination: str, form: str, level: str, clock: Clock) -> Log:
 
 def _open_sink(destination: str) -> Sink:
     if destination == "stderr":
-        return DescriptorSink(2, journal=_reaches_journal())
+        return FileSink(2, journal=_reaches_journal())
     if destination == "syslog":
         return SyslogSink()
     try:
-        return DescriptorSink(_open_file(destination), destination)
+        return FileSink(open_for_lines(destination, FILE_MODE), destination)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([f"log.destination: {destination} cannot be opened for writing: {reason}"]) from error
-
-
-def _open_file(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, FILE_MODE)
 
 
 def _reaches_journal() -> bool:

@@ -198,7 +198,7 @@ def test_a_torn_line_does_not_spoil_the_next(tmp_path, monkeypatch):
     log = open_log(str(path), "logfmt", "info", FakeClock())
     real = os.write
     with monkeypatch.context() as patch:
-        patch.setattr(door.os, "write", lambda descriptor, octets: real(descriptor, octets[:9]))
+        patch.setattr(os, "write", lambda descriptor, octets: real(descriptor, octets[:9]))
         log.write("stop", "info", {"reason": "torn"})
     log.write("stop", "info", {"reason": "whole"})
     torn, whole = path.read_text().splitlines()
