@@ -7,6 +7,7 @@ decided here.
 Diagnostics: raises nothing.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,25 @@ class ListenerConfig:
     port: int = key(0, "TCP port; 0: 25, 587, 465, 24 by kind", low=0, high=65535)
     proxy_from: list[str] = key([], "networks whose connections begin with a PROXY protocol header, and only they")
     without_tls: bool = key(False, "submission: allow logins without TLS; only on a loopback addr")
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether addr is no IP address: then it is the path of a unix socket."""
+        try:
+            ipaddress.ip_address(self.addr)
+        except ValueError:
+            return True
+        return False
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.is_unix or ipaddress.ip_address(self.addr).is_loopback
+
+    @property
+    def effective_port(self) -> int:
+        """The port with its default by kind; 0 for a unix socket."""
+        return 0 if self.is_unix else self.port or DEFAULT_PORTS.get(self.kind, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +106,8 @@ class LimitsConfig:
     connections: int = key(2000, "connections in all", low=1)
     connections_per_address: int = key(50, "connections of one IPv4 address or IPv6 /64", low=1)
     workers: int = key(0, "smtpd processes; 0: one per core", low=0, high=64)
-    drain_seconds: int = key(60, "time to end sessions at reload and stop; a message under way has ten times that", low=1)
-    memory_bytes: int = key(256_000_000, "octets of arriving messages in memory, per process; more go to files", low=1_000_000)
+    drain_seconds: int = key(60, "time to end sessions at reload and stop; a running message has tenfold", low=1)
+    memory_bytes: int = key(256_000_000, "octets of messages in memory, per process; more go to files", low=1_000_000)
     free_bytes: int = key(100_000_000, "octets that must stay free on the disk", low=0)
     free_inodes: int = key(1000, "inodes that must stay free on the disk", low=0)
 
@@ -96,7 +116,7 @@ class LimitsConfig:
 class BansConfig:
     """[bans]"""
 
-    failures: int = key(10, "failed logins of one address (IPv6: /64) within window_seconds that ban it; 0: never", low=0)
+    failures: int = key(10, "failed logins within window_seconds that ban an address (IPv6: /64); 0: never", low=0)
     window_seconds: int = key(3600, "how long a failed login counts", low=1)
     ban_seconds: int = key(3600, "how long a ban lasts", low=1)
     allow: list[str] = key([], "networks never banned, slowed down or limited in connections")
