@@ -1,0 +1,151 @@
+"""The process door: titles in ps, privileges that are gone for good, a daemon that has left its terminal.
+
+Diagnostics: `drop_privileges` raises Refused when anything could be taken back or is left over: the caller must not
+go on. `detach` raises Refused when the system has no process or pipe left.
+"""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mailsrv.errors import Refused
+
+_COMM_OCTETS = 15
+_PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+
+# Fields 48 and 49 of proc(5) stat, counted from the one after the command's closing bracket, which is number 3.
+_ARG_START, _ARG_END = 48 - 3, 49 - 3
+
+_area: tuple[int, int] | None = None
+
+
+def set_title(text: str) -> None:
+    """Show `text` in ps: as the arguments, and its beginning (15 characters) as the command's name.
+
+    Call it once before privileges are dropped: later the system no longer says where the arguments lie. What cannot
+    be written is left as it is.
+    """
+    name = text.replace(": ", ":").encode("ascii", "replace")[:_COMM_OCTETS]
+    try:
+        with open("/proc/self/comm", "wb", buffering=0) as file:
+            file.write(name)
+    except OSError:
+        return  # no /proc: nobody can see it either
+    start, end = _find_arguments()
+    room = end - start
+    if room > 1:
+        # The last octet stays NUL, or the kernel would take it for a title that runs into the environment.
+        ctypes.memmove(start, text.encode("ascii", "replace")[: room - 1].ljust(room, b"\0"), room)
+
+
+def _find_arguments() -> tuple[int, int]:
+    """Where the kernel reads this process's arguments: two addresses, equal when unknown."""
+    global _area
+    if _area is None:
+        try:
+            with open("/proc/self/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+            start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
+            with open("/proc/self/cmdline", "rb") as file:
+                shown = file.read()
+        except (OSError, ValueError, IndexError):
+            start = end = 0
+            shown = b""
+        # Written to only when what lies there is what the kernel shows.
+        sound = 0 < start < end and len(shown) == end - start
+        _area = (start, end) if sound and ctypes.string_at(start, end - start) == shown else (0, 0)
+    return _area
+
+
+def drop_privileges(uid: int, gid: int, groups: Iterable[int] = ()) -> None:
+    """Become `uid` and `gid` with no more than the supplementary `groups`, and prove that there is no way back.
+
+    Only for root; for a process without threads. Raises Refused; the process must then end.
+    """
+    wanted = sorted(set(groups))
+    if uid == 0 or gid == 0 or 0 in wanted:
+        raise Refused("the service may not run as root: name another user in [privileges]")
+    try:
+        os.setgroups(wanted)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise Refused(f"cannot become user {uid}, group {gid}: {error.strerror}") from error
+    if os.getresuid() != (uid, uid, uid) or os.getresgid() != (gid, gid, gid) or sorted(os.getgroups()) != wanted:
+        raise Refused(f"the system did not make this process user {uid}, group {gid} alone")
+    for name, regain in (("user", os.setresuid), ("group", os.setresgid)):
+        try:
+            regain(0, 0, 0)
+        except PermissionError:
+            continue
+        raise Refused(f"dropped privileges could be taken back: {name} 0 was granted again")
+    # Whoever takes over this process gains nothing from set-uid programs either.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """In the process that was started from the terminal: what the daemon said. `code` 0 is success."""
+
+    code: int
+    text: str
+
+
+class Teller:
+    """In the daemon: tells the waiting process how the start went."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def tell(self, code: int, text: str, keep_stderr: bool = True) -> None:
+        """Let the waiting process end with `code` after printing `text`; standard error is given up unless it is
+        kept.
+        """
+        if self._descriptor < 0:
+            return
+        if not keep_stderr:
+            _silence(2)
+        try:
+            os.write(self._descriptor, f"{code} {text}".encode("utf-8", "replace"))
+        except OSError:
+            pass  # whoever waited was stopped by hand; the daemon goes on
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def detach() -> Told | Teller:
+    """Go on as a daemon: a process of a session of its own, without a terminal, in `/`.
+
+    Gives a Teller in the daemon and, once that has told or died, Told in the process that called. Raises Refused.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        reader, writer = os.pipe()
+        child = os.fork()
+    except OSError as error:
+        raise Refused(f"cannot start a process: {error.strerror}") from error
+    if child:
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            said = pipe.read().decode("utf-8", "replace")
+        os.waitpid(child, 0)
+        code, _, text = said.partition(" ")
+        return Told(int(code), text) if code.isdigit() else Told(1, "the server ended before it was ready; see its log")
+    os.close(reader)
+    os.setsid()
+    if os.fork():
+        os._exit(0)  # the second child leads no session, so it can never get a terminal
+    os.chdir("/")
+    _silence(0)
+    _silence(1)
+    return Teller(writer)
+
+
+def _silence(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, descriptor)
+    if null != descriptor:
+        os.close(null)
