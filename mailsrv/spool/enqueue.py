@@ -1,0 +1,55 @@
+"""The way into the queue: state A to state B of mailsrv-spool(5).
+
+A message is in the queue when its name is there and durable, and not before: unnamed file, synced, linked, directory
+synced. Its modification time is its next attempt, which is now. Nothing is ever changed in a queue file.
+
+Diagnostics: `enqueue` raises StorageFull, AlreadyThere (two messages of one ID) or StorageError; the message is then not
+in the queue. `withdraw` raises StorageError.
+"""
+
+from typing import Protocol
+
+from mailsrv.errors import StorageError
+from mailsrv.mail.envelope import Envelope
+from mailsrv.spool.format import encode_envelope
+from mailsrv.spool.layout import Layout
+from mailsrv.system import entropy
+from mailsrv.system.disk import Disk
+from mailsrv.system.scratch import Octets
+
+
+class Wakes(Protocol):
+    """What wakes the queue's runner: system/wake.Waker."""
+
+    def wake(self, path: str, octets: bytes = b"") -> object:
+        """Best effort; never blocks, never fails."""
+        ...
+
+
+class Spool:
+    """The queue of one data_dir, for all threads of a process."""
+
+    def __init__(self, disk: Disk, data_dir: str, waker: Wakes | None = None) -> None:
+        self._disk = disk
+        self._layout = Layout(data_dir)
+        self._waker = waker
+
+    def enqueue(self, envelope: Envelope, octets: Octets) -> None:
+        """Make the message durable under the envelope's ID, then wake the runner (the hint is the ID)."""
+        line = encode_envelope(envelope, int.from_bytes(entropy.octets(8), "big"))
+        queue = self._layout.queue
+        with self._disk.open_unnamed(queue) as file:
+            octets.write_to(file, line)
+            file.sync()
+            file.link(queue, envelope.id)
+            try:
+                self._disk.sync_directory(queue)
+            except StorageError:
+                self.withdraw(envelope.id)
+                raise
+        if self._waker is not None:
+            self._waker.wake(self._layout.wake, envelope.id.encode())
+
+    def withdraw(self, identifier: str) -> None:
+        """Take a message out of the queue again that nobody has been told of."""
+        self._disk.unlink(f"{self._layout.queue}/{identifier}", missing_ok=True)

@@ -1,0 +1,81 @@
+"""The queue file's first line: the envelope as one JSON object, with the format's version first.
+
+The rest of the file is the message, octet for octet. The keys stand in mailsrv-spool(5); a key that has its default is
+left out. This module reads and writes octets, no files.
+
+Diagnostics: `decode` and `decode_envelope` raise GrammarError for a version or key that they do not know and for values
+that no envelope can have: such a file is not guessed at.
+"""
+
+import re
+from dataclasses import dataclass
+
+from mailsrv.errors import GrammarError
+from mailsrv.mail.address import Address, split_local_part
+from mailsrv.mail.envelope import Envelope
+from mailsrv.text.record import Codec, Records, read_json, write_json
+
+VERSION = 1
+
+_DOMAIN = re.compile("[^\x00-\x20\x7f<>@,]*")
+_NONCE = re.compile("[0-9a-f]{16}")
+_NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What the first line holds. `nonce` (64 bits) ties the journal to this file and no other of the same name."""
+
+    envelope: Envelope
+    nonce: int
+
+
+def encode_envelope(envelope: Envelope, nonce: int) -> bytes:
+    """The first line of a queue file, with its line feed."""
+    head: dict[str, object] = {"version": VERSION, "nonce": f"{nonce:016x}"}
+    return write_json(head | RECORDS.dump(envelope)) + b"\n"
+
+
+def decode_envelope(line: bytes) -> Envelope:
+    """The envelope of a queue file's first line (with or without its line feed)."""
+    return decode(line).envelope
+
+
+def decode(line: bytes) -> Queued:
+    """Everything of a queue file's first line (with or without its line feed)."""
+    value = read_json(line)
+    if next(iter(value), "") != "version":
+        raise GrammarError("the first key must be version")
+    version = value.pop("version")
+    if version != VERSION or isinstance(version, bool):
+        raise GrammarError(f"version {version!r} is not known, only {VERSION}")
+    nonce = value.pop("nonce", None)
+    if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
+        raise GrammarError("nonce: must be 16 hexadecimal digits")
+    envelope = RECORDS.load(Envelope, value)
+    _check(envelope)
+    return Queued(envelope, int(nonce, 16))
+
+
+def _check(envelope: Envelope) -> None:
+    """What types alone do not say."""
+    if not envelope.recipients:
+        raise GrammarError("recipients: there must be at least one")
+    if envelope.size < 0 or envelope.parameters.size < 0:
+        raise GrammarError("size: must not be negative")
+    for number, recipient in enumerate(envelope.recipients):
+        notify = recipient.dsn.notify
+        if not _NOTIFY.issuperset(notify) or ("NEVER" in notify and len(notify) > 1):
+            raise GrammarError(f"recipients[{number}].dsn.notify: must be NEVER alone, or some of SUCCESS FAILURE DELAY")
+
+
+def _read_address(text: str) -> Address:
+    """An address as `str` wrote it. The limits of RFC 5321 were checked when it came in and are not asked for again."""
+    local_part, end = split_local_part(text)
+    domain = text[end + 1 :]
+    if text[end : end + 1] != "@" or not _DOMAIN.fullmatch(domain):
+        raise GrammarError("is not an address")
+    return Address(local_part, domain)
+
+
+RECORDS = Records({Address: Codec(str, _read_address)})
