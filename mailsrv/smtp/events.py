@@ -65,7 +65,10 @@ class AuthResponse:
 
 @dataclass(frozen=True, slots=True)
 class AuthCancelled:
-    """The client sent `*`, or octets that are not base64: the exchange is over. Answer 501."""
+    """The client sent `*`, or octets that are not base64, or too many: the exchange is over. `reply` is what the core will say; it says so
+    whatever the answer, unless the answer closes the session (421)."""
+
+    reply: Reply = Reply(501, "5.7.0", "authentication cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class DataEnd:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """RSET, or a new greeting inside a transaction: forget the transaction. Answer 250 (for RSET)."""
+    """RSET, or the transaction ended otherwise (a new greeting was accepted, a chunk was lost): forget it. Answer 250; only RSET's is
+    sent."""
 
 
 @dataclass(frozen=True, slots=True)
