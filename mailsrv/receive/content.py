@@ -1,0 +1,208 @@
+"""The message itself: takes its octets, judges its header, and has it delivered before the 250.
+
+Nothing here parses a body. The header is scanned once at C-speed (mail/header): Received fields are counted against
+loops (RFC 5321 section 6.3), Return-Path fields of earlier hops go, our Received field comes on top. What a submitted
+message needs besides stands in receive/submission. A fault on the way (disk, size) waits for the end of the message.
+
+Diagnostics: raises nothing; StorageFull becomes 452 4.3.1, any other StorageError 451 4.3.0.
+"""
+
+from mailsrv.errors import StorageError, StorageFull
+from mailsrv.mail import header
+from mailsrv.mail.envelope import Envelope
+from mailsrv.mail.reply import Reply
+from mailsrv.mail.trace import return_path_field
+from mailsrv.receive import decision, submission
+from mailsrv.receive.recipient import OVER_QUOTA
+from mailsrv.receive.sender import NO_ROOM
+from mailsrv.receive.stamp import stamp, with_protocol
+from mailsrv.receive.state import State, Transaction
+from mailsrv.smtp.events import DataEnd, DataStart
+from mailsrv.system import events
+from mailsrv.system.scratch import Octets
+
+GO = Reply(354, "", "start mail input, end with <CRLF>.<CRLF>")
+CHUNKS = Reply(250, "2.0.0", "send the message")
+STORAGE_FAILED = Reply(451, "4.3.0", "the message could not be stored, try again later")
+LOOPING = Reply(554, "5.4.6", "too many Received fields: the message is looping")
+HEADER_TOO_LONG = Reply(552, "5.3.4", "the header of the message is too long")
+
+HEADER_LIMIT = 1 << 20  # octets of a header
+_FIRST_LOOK = 1 << 14  # most headers are shorter
+_REMOVED = frozenset({b"return-path"})
+
+
+def start_data(state: State, event: DataStart) -> Reply:
+    """Answer DATA, or the first BDAT of a message."""
+    transaction = _transaction(state)
+    if not state.house.space.has(transaction.parameters.size):
+        transaction.rules.append(("data", "space", transaction.parameters.size, "defer"))
+        return decision.refuse(state, "data", NO_ROOM)
+    if transaction.scratch is None:
+        transaction.scratch = state.house.scratch()
+    return CHUNKS if event.chunking else GO
+
+
+def take_chunk(state: State, octets: bytes) -> None:
+    """Keep some octets. When the disk refuses them, the rest is read and forgotten and the end is answered 4yz."""
+    transaction = _transaction(state)
+    if transaction.fault is not None or transaction.scratch is None:
+        return
+    try:
+        transaction.scratch.write(octets)
+    except StorageError as error:
+        transaction.fault = _storage_reply(state, error)
+
+
+def end_data(state: State, event: DataEnd) -> Reply | list[Reply]:
+    """Judge and deliver the message; ends the transaction. LMTP gets a reply per accepted recipient."""
+    transaction = _transaction(state)
+    fault = event.fault or transaction.fault
+    replies: list[Reply] | None = None
+    if fault is not None:
+        transaction.rules.append(("data", "transfer", event.size, decision.verdict_of(fault)))
+        reply = fault
+    else:
+        octets_or_reply = _judge(state, transaction)
+        if isinstance(octets_or_reply, Reply):
+            reply = octets_or_reply
+        elif state.is_lmtp:
+            replies = _deliver_each(state, transaction, octets_or_reply)
+            reply = min(replies, key=lambda one: one.code)
+        else:
+            reply = _deliver(state, transaction, octets_or_reply)
+    if reply.code < 400:
+        _log_received(state, transaction, event.size)
+    elif replies is None:
+        decision.refuse(state, "data", reply)
+    decision.write(state, transaction, decision.verdict_of(reply), reply, event.size)
+    if state.is_lmtp and replies is None:
+        replies = [reply] * len(transaction.forward_paths)
+    transaction.close()
+    state.transaction = None
+    return reply if replies is None else replies
+
+
+def _transaction(state: State) -> Transaction:
+    assert state.transaction is not None  # the core lets no message through without MAIL
+    return state.transaction
+
+
+def _judge(state: State, transaction: Transaction) -> Octets | Reply:
+    """Scan the header and ask the rules of content; gives the message as it will be stored, or a refusal."""
+    scratch = transaction.scratch
+    assert scratch is not None  # made at DataStart
+    head = scratch.head(_FIRST_LOOK)
+    scanned = header.scan(head, scratch.size <= len(head))
+    if scanned is None:
+        head = scratch.head(HEADER_LIMIT)
+        scanned = header.scan(head, scratch.size <= len(head))
+    if scanned is None or scanned.length > HEADER_LIMIT:
+        transaction.rules.append(("data", "header_length", HEADER_LIMIT, "reject"))
+        return HEADER_TOO_LONG
+    hops = scanned.count(b"received")
+    limit = state.house.config.limits.received_fields
+    transaction.rules.append(("data", "received_fields", hops, "reject" if hops > limit else "accept"))
+    if hops > limit:
+        return LOOPING
+    trace = stamp(state, transaction, state.house.clock.now())
+    if state.is_submission:
+        completed = submission.complete(state, transaction, scanned)
+        if isinstance(completed, Reply):
+            return completed
+        return Octets(trace + completed, scratch, len(scanned.octets))
+    if scanned.has(b"return-path"):
+        return Octets(trace + scanned.without(_REMOVED), scratch, len(scanned.octets))
+    # Text without a header must not become the continuation of ours: an empty line parts them.
+    return Octets(trace if scanned.begins else trace + b"\r\n", scratch, 0)
+
+
+def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:
+    return Envelope(
+        transaction.id,
+        state.house.clock.now(),
+        transaction.reverse_path,
+        tuple(transaction.recipients),
+        transaction.parameters,
+        state.account,
+        state.peer.client,
+        size,
+    )
+
+
+def _deliver(state: State, transaction: Transaction, octets: Octets) -> Reply:
+    """Have the message kept, durably, and give the 250 that promises it."""
+    full = _full(state, transaction, octets.size)
+    if full and len(full) == len(transaction.recipients):
+        transaction.rules.append(("data", "quota", sorted(full), "defer"))
+        return OVER_QUOTA
+    envelope = _envelope(state, transaction, octets.size)
+    try:
+        committed = state.house.delivery.commit(envelope, octets, return_path_field(transaction.reverse_path))
+    except StorageError as error:
+        return _storage_reply(state, error)
+    transaction.delivered = list(committed.delivered)
+    transaction.queued = [str(recipient.address) for recipient in committed.queued]
+    return Reply(250, "2.0.0", f"accepted as {transaction.id}")
+
+
+def _deliver_each(state: State, transaction: Transaction, octets: Octets) -> list[Reply]:
+    """LMTP: one reply per accepted RCPT (RFC 2033 section 4.2); one that stands for several accounts is positive only
+    when each of them has the message."""
+    full = _full(state, transaction, octets.size)
+    results: dict[str, Reply] = dict.fromkeys(full, OVER_QUOTA)
+    accepted = Reply(250, "2.0.0", f"accepted as {transaction.id}")
+    if len(full) < len(transaction.recipients):
+        transaction.recipients = [one for one in transaction.recipients if one.account not in full]
+        envelope = _envelope(state, transaction, octets.size)
+        try:
+            failures = state.house.delivery.commit_each(envelope, octets, return_path_field(transaction.reverse_path))
+        except StorageError as error:
+            failures = {one.account: error for one in transaction.recipients}
+        for account, failure in failures.items():
+            results[account] = accepted if failure is None else _storage_reply(state, failure)
+    transaction.delivered = [account for account, reply in results.items() if reply is accepted]
+    replies = []
+    for path, accounts, _rule in transaction.forward_paths:
+        reply = next((results[one] for one in accounts if results[one] is not accepted), accepted)
+        replies.append(reply if reply is accepted else decision.refuse(state, "data", reply, path))
+    return replies
+
+
+def _full(state: State, transaction: Transaction, size: int) -> set[str]:
+    """Accounts whose quota has no room for the message, now that its size is known."""
+    quotas = transaction.quotas
+    if not quotas:
+        return set()
+    return {name for name, limit in quotas.items() if not state.house.quota.room(name, limit, size)}
+
+
+def _storage_reply(state: State, error: StorageError) -> Reply:
+    """Tell the operator what the disk said, and the client to come back."""
+    events.storage(state.house.log, path=state.house.config.data_dir, reason=str(error))
+    return NO_ROOM if isinstance(error, StorageFull) else STORAGE_FAILED
+
+
+def _log_received(state: State, transaction: Transaction, size: int) -> None:
+    """The message is durable: count it and write the line that says so."""
+    house = state.house
+    count = house.throttle.count
+    count("messages")
+    count("message_octets", size)
+    count("recipients", len(transaction.forward_paths))
+    if transaction.queued:
+        count("messages_queued")
+    state.messages += 1
+    events.received(
+        house.log,
+        id=transaction.id,
+        client=state.peer.client,
+        helo=state.helo,
+        protocol=with_protocol(state, transaction.parameters.smtputf8),
+        tls=state.tls_text,
+        account=state.account,
+        from_=decision.path_text(transaction.reverse_path),
+        size=size,
+        recipients=len(transaction.forward_paths),
+        seconds=round(house.clock.monotonic() - transaction.started, 3),
+    )

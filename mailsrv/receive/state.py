@@ -1,0 +1,97 @@
+"""The state of one session and of its transaction, as policy sees it. Only floor 4 changes it, from the session's
+thread.
+
+Diagnostics: raises nothing.
+"""
+
+from typing import Any
+
+from mailsrv.mail.address import Address
+from mailsrv.mail.envelope import MailParameters, Recipient, ReversePath
+from mailsrv.mail.reply import Reply
+from mailsrv.receive.house import House, Peer
+from mailsrv.smtp.events import Kind
+from mailsrv.system.scratch import Scratch
+from mailsrv.system.tls import TlsInfo
+
+
+class Transaction:
+    """One MAIL to the end of its message.
+
+    `forward_paths`: (forward-path, accounts it stands for, rule that found them) of each RCPT that was answered
+    positively, in order. `recipients`: what they became, each account and each remote address once. `quotas`: the limit
+    of each account that has one. `rules`: (stage, rule, input, result) of every rule that was asked. `refused`:
+    (forward-path, rule, reply) of the RCPTs that were refused. `fault`: why the message cannot be kept.
+    """
+
+    __slots__ = (
+        "accounts", "delivered", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
+        "recipients", "refused", "remote", "reverse_path", "rules", "scratch", "started",
+    )
+
+    def __init__(self, id: str, started: float, reverse_path: ReversePath, parameters: MailParameters) -> None:
+        self.id = id
+        self.started = started
+        self.reverse_path = reverse_path
+        self.parameters = parameters
+        self.forward_paths: list[tuple[Address, tuple[str, ...], str]] = []
+        self.recipients: list[Recipient] = []
+        self.accounts: set[str] = set()
+        self.remote: set[str] = set()
+        self.quotas: dict[str, int] = {}
+        self.rules: list[tuple[str, str, Any, str]] = []
+        self.refused: list[tuple[Address, str, Reply]] = []
+        self.scratch: Scratch | None = None
+        self.fault: Reply | None = None
+        self.delivered: list[str] = []
+        self.queued: list[str] = []
+
+    def close(self) -> None:
+        """Give back what the message occupies."""
+        if self.scratch is not None:
+            self.scratch.close()
+            self.scratch = None
+
+
+class State:
+    """One session. `sequence` numbers its transactions, `messages` counts those that were accepted; `stamps` keeps the
+    unchanging part of Received fields until greeting, TLS or login change it."""
+
+    __slots__ = (
+        "account", "extended", "helo", "house", "messages", "peer", "sequence", "stamps", "tls", "transaction",
+    )
+
+    def __init__(self, peer: Peer, house: House) -> None:
+        self.peer = peer
+        self.house = house
+        self.tls: TlsInfo | None = peer.tls
+        self.helo = ""
+        self.extended = False
+        self.account = ""
+        self.transaction: Transaction | None = None
+        self.messages = 0
+        self.sequence = 0
+        self.stamps: dict[bool, bytes] = {}
+
+    @property
+    def is_lmtp(self) -> bool:
+        """Whether replies come per recipient and nothing is queued."""
+        return self.peer.kind is Kind.LMTP
+
+    @property
+    def is_submission(self) -> bool:
+        """Whether clients of this listener must log in and their messages are completed (RFC 6409)."""
+        return self.peer.kind in _SUBMISSION
+
+    @property
+    def tls_text(self) -> str:
+        """TLS version and cipher as `TLS1.3 TLS_AES_256_GCM_SHA384`, "" without TLS."""
+        tls = self.tls
+        return f"{tls.version.replace('TLSv', 'TLS')} {tls.cipher}" if tls else ""
+
+    def identity_changed(self) -> None:
+        """Greeting, TLS or login changed what trace fields say."""
+        self.stamps.clear()
+
+
+_SUBMISSION = frozenset({Kind.SUBMISSION, Kind.SUBMISSIONS})
