@@ -87,14 +87,24 @@ class Wire:
             raise Gone("the client closed the connection")
         return octets
 
-    def peek(self, size: int) -> bytes | None:
-        """Like `try_read`, but the octets stay to be read again. Only before TLS."""
+    def peek(self, size: int, least: int, until: float) -> bytes:
+        """Wait for at least `least` octets and give them (at most `size`); they stay to be read again. Only before TLS.
+
+        Raises Gone when the client closes before that, Expired at the monotonic time `until`.
+        """
+        set_option = self._socket.setsockopt
         try:
-            return self._socket.recv(size, socket.MSG_PEEK)
-        except _WOULD_BLOCK:
-            return None
+            set_option(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)  # so that the poll waits for more than was seen
+            while (wait := self.wait(until)) is not Wait.READY:
+                if wait is Wait.EXPIRED:
+                    raise Expired("what must come before the first command did not come in time")
+            octets = self._socket.recv(size, socket.MSG_PEEK)
+            set_option(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         except OSError as error:
             raise Gone(f"the connection broke: {error.strerror or error}") from None
+        if len(octets) < least:
+            raise Gone("the client closed the connection")
+        return octets
 
     def wait(self, until: float) -> Wait:
         """Wait for the client's octets, at most until the monotonic time `until`; DRAIN is given once."""

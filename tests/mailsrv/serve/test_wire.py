@@ -38,13 +38,28 @@ def test_reads_what_is_there_and_nothing_else(pair: tuple[Wire, socket.socket]) 
     assert wire.try_read(10) is None
     far.sendall(b"hello")
     assert wire.wait(SystemClock.monotonic() + 10) is Wait.READY
-    assert wire.peek(10) == b"hello"
     assert wire.try_read(2) == b"he"
     assert wire.try_read(10) == b"llo"
     far.close()
     assert wire.wait(SystemClock.monotonic() + 10) is Wait.READY
     with pytest.raises(Gone, match="closed"):
         wire.try_read(10)
+
+
+def test_peeking_waits_for_enough_and_takes_nothing(drain: Drain) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as far:
+        wire = Wire(server.accept()[0], drain, SystemClock())
+        far.sendall(b"hello")
+        assert wire.peek(10, 5, SystemClock.monotonic() + 10) == b"hello"
+        with pytest.raises(Expired):
+            wire.peek(10, 6, soon())
+        far.sendall(b"!")
+        assert wire.peek(10, 6, SystemClock.monotonic() + 10) == b"hello!"
+        far.shutdown(socket.SHUT_WR)
+        with pytest.raises(Gone):
+            wire.peek(10, 7, SystemClock.monotonic() + 10)
+        assert wire.try_read(10) == b"hello!"
+        wire.close()
 
 
 def test_waiting_expires(pair: tuple[Wire, socket.socket]) -> None:

@@ -1,0 +1,185 @@
+"""The pump: the only loop that moves octets between a client, the protocol core and the policy.
+
+It flushes replies only before it would block, so that pipelined replies leave in one write; it keeps the times
+(command, message, session, data rate, drain) and turns each end into the right last words. It decides nothing about
+mail.
+
+Diagnostics: `run` gives the reason of the end as a word of mailsrv-log(5); it raises only what is a bug of mailsrv.
+"""
+
+from typing import Protocol
+
+from mailsrv.config.schema import LimitsConfig
+from mailsrv.mail.reply import Reply
+from mailsrv.serve.wire import Drain, Expired, Gone, Wait, Wire
+from mailsrv.smtp.commands import State
+from mailsrv.smtp.events import Auth, AuthResponse, Closed, Event, FramingFault, Need, Offer, Quit
+from mailsrv.smtp.session import ServerSession
+from mailsrv.system.clock import Clock
+from mailsrv.system.tls import ServerTls, TlsInfo
+
+_COMMAND_READ = 4096
+_DATA_READ = 1 << 17
+_RATE_AFTER = 60.0  # seconds of a message before its data rate counts
+_GRACE = 1.0  # seconds that an idle session may still begin something after the worker wants to stop
+
+_BUSY = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
+
+_TIMED_OUT = Reply(421, "4.4.2", "too long without a command, closing connection")
+_DATA_TIMED_OUT = Reply(421, "4.4.2", "too long without octets of the message, closing connection")
+_TOO_SLOW = Reply(421, "4.4.2", "the message comes too slowly, closing connection")
+_TOO_LONG = Reply(421, "4.4.2", "this session has lasted too long, closing connection")
+_STOPPING = Reply(421, "4.3.2", "the server is restarting, please connect again")
+_KICKED = Reply(421, "4.3.2", "the postmaster has ended this session")
+BROKEN = Reply(421, "4.3.0", "an error of this server, please try again later")
+
+
+class Policy(Protocol):
+    """What the pump needs of receive.connection.Conversation."""
+
+    def answer(self, event: Event) -> Reply | list[Reply] | None:
+        """Answer one event."""
+        ...
+
+    def offer(self) -> Offer:
+        """What may be offered now."""
+        ...
+
+    def tls_started(self, info: TlsInfo) -> None:
+        """TLS is on."""
+        ...
+
+
+class Pump:
+    """One session's loop."""
+
+    def __init__(
+        self, wire: Wire, core: ServerSession, policy: Policy, limits: LimitsConfig, tls: ServerTls | None, *,
+        drain: Drain, clock: Clock, suffix: str,
+    ) -> None:
+        self._wire = wire
+        self._core = core
+        self._policy = policy
+        self._limits = limits
+        self._tls = tls
+        self._drain = drain
+        self._clock = clock
+        self._suffix = suffix
+        self._session_until = clock.monotonic() + limits.session_seconds
+        self._data_since = 0.0
+        self._data_octets = 0
+
+    def run(self) -> str:
+        """Move octets until the session ends; give the word for the log's `end=`."""
+        try:
+            return self._run()
+        except Gone as error:
+            return self._say(_KICKED, "kicked") if self._wire.kicked else f"gone: {error}"
+        except Expired as error:
+            return f"expired: {error}"
+
+    def _run(self) -> str:
+        core, answer = self._core, self._policy.answer
+        quitting = False
+        while True:
+            event = core.next_event()
+            if isinstance(event, Need):
+                end = self._exchange()
+                if end:
+                    return end
+                continue
+            kind = type(event)
+            if kind is Closed:
+                return self._finish(quitting)
+            if isinstance(event, FramingFault):
+                self._wire.linger(core.data_to_send())
+                return f"fault: {event.kind}"
+            reply = answer(event)
+            if reply is not None:
+                core.answer(reply)
+                quitting = kind is Quit
+                if kind is Auth or kind is AuthResponse:
+                    core.offer = self._policy.offer()
+
+    def _exchange(self) -> str:
+        """Flush, start TLS where it is due, and wait for octets. Gives the reason when the session is over."""
+        core, wire = self._core, self._wire
+        out = core.data_to_send()
+        if out:
+            wire.send(out, self._limits.command_seconds)
+        if core.wants_tls:
+            if self._tls is None:
+                return self._say(BROKEN, "no TLS")
+            self._policy.tls_started(wire.start_tls(self._tls, self._limits.handshake_seconds))
+            core.tls_started(self._policy.offer())
+        in_data = core.in_data
+        size = _DATA_READ if in_data else _COMMAND_READ
+        # TLS may hold octets that the poll cannot see, so it is asked first; a plain socket has nothing yet just after
+        # a reply.
+        octets = wire.try_read(size) if wire.tls else None
+        while octets is None:
+            verdict = self._wait(in_data)
+            if verdict:
+                return verdict
+            octets = wire.try_read(size)
+        if in_data:
+            late = self._count_data(len(octets))
+            if late:
+                return late
+        else:
+            self._data_since = 0.0
+        core.receive_data(octets)
+        return ""
+
+    def _wait(self, in_data: bool) -> str:
+        """Wait for octets; give the reason when the session ends instead."""
+        limits = self._limits
+        now = self._clock.monotonic()
+        seconds = limits.data_seconds if in_data else limits.command_seconds
+        until, reply, end = now + seconds, _DATA_TIMED_OUT if in_data else _TIMED_OUT, "timeout"
+        if self._session_until < until:
+            until, reply, end = self._session_until, _TOO_LONG, "too long"
+        drained = self._drained_at(now)
+        if drained is not None and drained < until:
+            until, reply, end = drained, _STOPPING, "drain"
+        wait = self._wire.wait(until)
+        if wait is Wait.EXPIRED:
+            return self._say(reply, end)
+        return self._wait(in_data) if wait is Wait.DRAIN else ""
+
+    def _drained_at(self, now: float) -> float | None:
+        """When this session must end because the worker stops; None while it need not."""
+        drain = self._drain
+        if drain.idle_until is None or drain.busy_until is None:
+            return None
+        if self._core.state in _BUSY:
+            return drain.busy_until
+        return min(now + _GRACE, drain.idle_until)
+
+    def _count_data(self, count: int) -> str:
+        """Watch the rate at which a message comes (slow senders hold a thread and memory)."""
+        now = self._clock.monotonic()
+        if not self._data_since:
+            self._data_since, self._data_octets = now, 0
+        self._data_octets += count
+        seconds = now - self._data_since
+        if seconds > _RATE_AFTER and self._data_octets < self._limits.data_rate * seconds:
+            return self._say(_TOO_SLOW, "too slow")
+        return ""
+
+    def _say(self, reply: Reply, end: str) -> str:
+        """Say the last words and give the reason."""
+        self._wire.linger(self._core.data_to_send() + reply.encode(self._suffix))
+        return end
+
+    def _finish(self, quitting: bool) -> str:
+        """Send what is left to say and end. Who did not quit may still be talking, and must not lose our words to a
+        reset.
+        """
+        out = self._core.data_to_send()
+        if not quitting:
+            self._wire.linger(out)
+            return "closed"
+        if out:
+            self._wire.send(out, self._limits.command_seconds)
+        return "quit"
