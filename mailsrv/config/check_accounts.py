@@ -45,6 +45,20 @@ def check_accounts(config: Config, complaints: Complaints) -> None:
             text = getattr(account, key)
             if text and not complaints.hit((*path, key)) and (reason := explain(text)):
                 complaints.add((*path, key), f"{reason}, make it with mailsrv passwd")
+    _check_iterations(config, complaints)
+
+
+def _check_iterations(config: Config, complaints: Complaints) -> None:
+    """One number for all SCRAM keys: it is shown before the password is, and must not tell accounts apart."""
+    first = ""
+    for index, account in enumerate(config.accounts):
+        path: KeyPath = ("accounts", index, "scram_sha_256")
+        if not account.scram_sha_256 or complaints.hit(path):
+            continue
+        iterations = account.scram_sha_256.partition("$")[2].partition(":")[0]
+        first = first or iterations
+        if iterations != first:
+            complaints.add(path, f"has {iterations} iterations and others have {first}, make all with mailsrv passwd")
 
 
 def _check_name(account: AccountConfig, path: KeyPath, names: set[str], complaints: Complaints) -> None:

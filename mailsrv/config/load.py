@@ -22,8 +22,6 @@ from mailsrv.config.environment import is_reference, substitute
 from mailsrv.config.lines import KeyPath, Lines
 from mailsrv.config.schema import AccountConfig, Config
 
-DEFAULT_PATH = "/etc/mailsrv/mailsrv.toml"
-
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRET_KEYS = [name for name, key in AccountConfig.__dataclass_fields__.items() if key.metadata.get("secret")]
 

@@ -10,7 +10,6 @@ GrammarError for what cannot be a password.
 """
 
 import base64
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -21,6 +20,7 @@ from argon2.low_level import Type, hash_secret, verify_secret
 
 from mailsrv.errors import GrammarError
 from mailsrv.system import entropy
+from mailsrv.sasl.saslprep import prepare
 
 # Memory in KiB, passes and lanes: the least cost that OWASP's password storage cheat sheet recommends.
 MEMORY_KIB = 19_456
@@ -41,13 +41,13 @@ class Login(Protocol):
 
 
 def prepare_password(password: str) -> str:
-    """The form in which a password is hashed (RFC 8265 section 4.2.2): one kind of space, composed characters."""
-    prepared = "".join(" " if unicodedata.category(c) == "Zs" else c for c in password)
-    prepared = unicodedata.normalize("NFC", prepared)
+    """The form in which a password is hashed and compared, as SASL's mechanisms prepare it (RFC 4616 section 2)."""
+    try:
+        prepared = prepare(password)
+    except GrammarError as error:
+        raise GrammarError(f"the password has {error}; choose another") from None
     if not prepared:
-        raise GrammarError("a password must not be empty")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in prepared):
-        raise GrammarError("a password must not have control characters")
+        raise GrammarError("the password is empty; choose another")
     return prepared
 
 
