@@ -3,8 +3,8 @@
 A message is in the queue when its name is there and durable, and not before: unnamed file, synced, linked, directory
 synced. Its modification time is its next attempt, which is now. Nothing is ever changed in a queue file.
 
-Diagnostics: `enqueue` raises StorageFull, AlreadyThere (two messages of one ID) or StorageError; the message is then not
-in the queue. `withdraw` raises StorageError.
+Diagnostics: `enqueue` raises StorageFull, AlreadyThere (two messages of one ID) or StorageError; the message is then
+not in the queue. `withdraw` raises StorageError.
 """
 
 from typing import Protocol

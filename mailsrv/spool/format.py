@@ -66,7 +66,8 @@ def _check(envelope: Envelope) -> None:
     for number, recipient in enumerate(envelope.recipients):
         notify = recipient.dsn.notify
         if not _NOTIFY.issuperset(notify) or ("NEVER" in notify and len(notify) > 1):
-            raise GrammarError(f"recipients[{number}].dsn.notify: must be NEVER alone, or some of SUCCESS FAILURE DELAY")
+            place = f"recipients[{number}].dsn.notify"
+            raise GrammarError(f"{place}: must be NEVER alone, or some of SUCCESS FAILURE DELAY")
 
 
 def _read_address(text: str) -> Address:

@@ -1,4 +1,4 @@
-"""Where things lie in data_dir: the format's version, the spool's directories, and the places in run/ that others knock at.
+"""Where things lie in data_dir: the format's version, the spool's directories, and where the runner is woken.
 
 The table of mailsrv-spool(5) as code; nothing else in the program spells these names.
 
@@ -51,7 +51,7 @@ class Layout:
 
 
 def prepare(disk: Disk, data_dir: str) -> Layout:
-    """Check the format, or write it into a data_dir that is new; make the spool's directories, durably. Once per start."""
+    """Once per start: check the format, or write it into a new data_dir; make the spool's directories, durably."""
     layout = Layout(os.path.abspath(data_dir))
     disk.make_directories(layout.data_dir)
     if disk.exists(layout.format):

@@ -25,7 +25,7 @@ _FORM = re.compile(f"[{ALPHABET}]{{{SESSION_LENGTH},24}}", re.ASCII)
 
 
 class QueueIds:
-    """Makes the session IDs of one process; thread-safe. `slot` tells apart the processes that live at the same time."""
+    """Makes the session IDs of one process; thread-safe. `slot` tells the processes that live at one time apart."""
 
     def __init__(self, clock: Clock, slot: int) -> None:
         self._clock = clock

@@ -1,11 +1,11 @@
 """Records: frozen dataclasses as JSON objects and back, strictly, for everything that is kept in a file.
 
-A field that has its default is left out when a record is written, and an absent key means the default; an unknown key, a
-missing one or a value of another type is refused. Values of a type that is no dataclass (an address) go through a
+A field that has its default is left out when a record is written, and an absent key means the default; an unknown key,
+a missing one or a value of another type is refused. Values of a type that is no dataclass (an address) go through a
 Codec. JSON is RFC 8259, with its advice taken as law: no key twice (section 4), no numbers that are none (section 6).
 
-Diagnostics: reading raises GrammarError with the key's path and what is wrong there; writing raises TypeError for a type
-that no record can have, which is a mistake in the program.
+Diagnostics: reading raises GrammarError with the key's path and what is wrong there; writing raises TypeError for a
+type that no record can have, which is a mistake in the program.
 """
 
 import dataclasses

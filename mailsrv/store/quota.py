@@ -1,0 +1,144 @@
+"""Quota by the file `maildirsize` of Maildir++: what an account stores, counted at each delivery, recounted in doubt.
+
+The first line is the limit (`<octets>S`), each further line what was added: octets and messages. Every program that
+knows Maildir++ appends to the same file. The count serves until there is an index and is allowed to be off by what
+arrives during a recount; the next recount corrects it. It is never synced: it can always be made again. Only accounts
+with a limit have the file.
+
+Diagnostics: `room` raises StorageError when the Maildir cannot be read; a file that is damaged, too long or of another
+limit is made again. `add` raises StorageError when the disk refuses.
+"""
+
+import threading
+from dataclasses import dataclass
+
+from mailsrv.store.account import Store
+from mailsrv.store.message import size_of
+from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk, Missing, Stamp
+
+FILE = "maildirsize"
+MAX_OCTETS = 5120  # of the file, after which it is made again
+OLD_SECONDS = 900  # an account over its limit is recounted when its file is older: mail may have been removed
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a maildirsize said when it had this stamp. `additions` counts its lines after the first two."""
+
+    stamp: Stamp | None
+    limit: int
+    octets: int
+    messages: int
+    additions: int
+
+
+class Quota:
+    """The quotas of one process's accounts; thread-safe. Reading costs one stat while a file does not change."""
+
+    def __init__(self, disk: Disk, store: Store, clock: Clock) -> None:
+        self._disk = disk
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, Usage] = {}
+        self._recounting = threading.Lock()  # one recount at a time: it reads every name of a Maildir
+
+    def room(self, account: str, limit: int, size: int) -> bool:
+        """Whether `size` octets more stay within `limit` octets. A limit of 0 is none, a size of 0 asks for any room."""
+        if not limit:
+            return True
+        usage = self._read(account, limit) or self._recount(account, limit)
+        wanted = max(size, 1)
+        if usage.octets + wanted > limit and self._is_doubtful(usage):
+            usage = self._recount(account, limit)
+        return usage.octets + wanted <= limit
+
+    def add(self, account: str, size: int, messages: int = 1) -> None:
+        """Count a delivered message of `size` octets, if the account has a limit (`room` was asked before)."""
+        if account not in self._known:
+            return
+        try:
+            self._disk.append(self._path(account), f"{size} {messages}\n".encode(), create=False)
+        except Missing:
+            self._known.pop(account, None)  # removed by hand: the next `room` counts
+
+    def usage(self, account: str, limit: int) -> Usage:
+        """What the account stores."""
+        return self._read(account, limit) or self._recount(account, limit)
+
+    def _path(self, account: str) -> str:
+        return f"{self._store.directory(account)}/{FILE}"
+
+    def _is_doubtful(self, usage: Usage) -> bool:
+        """Whether a recount could give room: there were additions since the last one, or it was long ago."""
+        changed = usage.stamp.changed / 1e9 if usage.stamp else 0.0
+        return usage.additions > 0 or abs(self._clock.now() - changed) > OLD_SECONDS
+
+    def _read(self, account: str, limit: int) -> Usage | None:
+        """What the file says; None when it is not there or cannot be trusted."""
+        path = self._path(account)
+        stamp = self._disk.stamp(path)
+        known = self._known.get(account)
+        if known is not None and known.stamp == stamp and known.limit == limit:
+            return known
+        if stamp is None or stamp.size > MAX_OCTETS:
+            return None
+        try:
+            usage = parse(self._disk.read(path, 2 * MAX_OCTETS), stamp)
+        except (Missing, ValueError):
+            return None
+        if usage.limit != limit:
+            return None
+        self._known[account] = usage
+        return usage
+
+    def _recount(self, account: str, limit: int) -> Usage:
+        """Count what lies in all mailboxes and write the file anew."""
+        with self._recounting:
+            octets = messages = 0
+            for mailbox in self._store.mailboxes(account):
+                for leaf in ("new", "cur"):
+                    sizes = self._sizes(f"{mailbox}/{leaf}")
+                    octets += sum(sizes)
+                    messages += len(sizes)
+            path = self._path(account)
+            if self._disk.exists(self._store.directory(account)):
+                self._disk.replace(path, f"{limit}S\n{octets} {messages}\n".encode())
+            usage = Usage(self._disk.stamp(path), limit, octets, messages, 0)
+            self._known[account] = usage
+            return usage
+
+    def _sizes(self, directory: str) -> list[int]:
+        """The octets of each message in a directory; the names tell, as a rule."""
+        try:
+            names = self._disk.names(directory)
+        except Missing:
+            return []
+        sizes = []
+        for name in names:
+            size = size_of(name)
+            if size is None:
+                try:
+                    size = self._disk.size(f"{directory}/{name}")
+                except Missing:
+                    continue  # moved or removed while we look
+            sizes.append(size)
+        return sizes
+
+
+def parse(octets: bytes, stamp: Stamp | None = None) -> Usage:
+    """Read a maildirsize; ValueError when it is damaged, torn or of a limit that counts messages too."""
+    lines = octets.split(b"\n")
+    if lines.pop() or not lines:
+        raise ValueError("the last line has no end")
+    head = lines[0].strip()
+    if head[-1:] != b"S":
+        raise ValueError("the first line is not a limit in octets")
+    total = count = 0
+    for line in lines[1:]:
+        size, number = line.split()
+        total += int(size)
+        count += int(number)
+    if total < 0 or count < 0:
+        raise ValueError("less than nothing")
+    return Usage(stamp, int(head[:-1]), total, count, max(len(lines) - 2, 0))
