@@ -1,11 +1,16 @@
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
 from mailsrv.system import events
 from mailsrv.system.events import EVENTS, FIELDS, delays
-from mailsrv.system.log import LEVELS
+from mailsrv.system.log import LEVELS, open_log
+from tests.fakes.clock import FakeClock
 from tests.fakes.log import FakeLog
+
+PAGE = (Path(__file__).parents[3] / "man" / "mailsrv-log.5").read_text(encoding="utf-8")
 
 FUNCTIONS = {
     name: function
@@ -87,3 +92,39 @@ def test_the_end_of_a_long_traceback_is_kept():
 )
 def test_delays(stages, text):
     assert delays(*stages) == text
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_the_manual_gives_the_fields_in_their_order(name):
+    (item,) = re.findall(rf"^\.It Ic {name}\n(?:.*\n)*?\.D1 (.*)\n", PAGE, re.MULTILINE)
+    assert tuple(item.split()) == EVENTS[name].fields
+    assert f".It Ic {name}\nLevel {EVENTS[name].level}.\n" in PAGE
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_manual_explains_every_field(name):
+    assert f"\n.It Va {name}\n" in PAGE.partition("\n.Sh FIELDS\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("event", "given", "banned"),
+    [
+        ("login", {"account": "alice", "result": "wrong"}, "192.0.2.7"),
+        ("login", {"account": "alice", "result": "slow"}, "192.0.2.7"),
+        ("login", {"account": "", "result": "wrong"}, "192.0.2.7"),
+        ("login", {"account": "x client=203.0.113.1 result=wrong", "result": "wrong"}, "192.0.2.7"),
+        ("login", {"account": "x\nevent=login id=1 client=203.0.113.1 result=wrong", "result": "ok"}, None),
+        ("login", {"account": "alice", "result": "ok"}, None),
+        ("refused", {"helo": "event=login id=1 client=203.0.113.1 result=wrong"}, None),
+        ("refused", {"reply": "event=login id=1 client=203.0.113.1 result=wrong"}, None),
+    ],
+)
+def test_the_pattern_for_fail2ban_finds_failed_logins_and_cannot_be_deceived(tmp_path, event, given, banned):
+    pattern = re.search(r"^failregex = (.*)$", PAGE, re.MULTILINE)[1].replace("\\e", "\\")
+    path = tmp_path / "log"
+    log = open_log(str(path), "logfmt", "info", FakeClock())
+    values = dict.fromkeys(EVENTS[event].fields, "x") | {"client": "192.0.2.7"} | given
+    log.write(event, "notice", values)
+    pattern = pattern.replace("<HOST>", r"(?P<host>[0-9a-f.:]+)")
+    matches = [re.search(pattern, line) for line in path.read_text().splitlines()]
+    assert [match["host"] if match else None for match in matches] == [banned]
