@@ -1,8 +1,9 @@
-"""The commands of SMTP and LMTP as one table of named rows (RFC 5321 section 4.1.1, RFC 2033, RFC 3030, RFC 3207, RFC 4954).
+"""The commands of SMTP and LMTP as one table of named rows (RFC 5321 section 4.1.1, RFC 2033, RFC 3030, RFC 3207, RFC
+4954).
 
-A row says where a command is legal and reads its argument into an event, or into the reply that the core gives itself. The
-session asks the row in this order: known, at the right time, TLS, authentication, argument; so a wrong sequence never
-reveals what an argument would have been worth. Text from the client selects a row here and nothing else.
+A row says where a command is legal and reads its argument into an event, or into the reply that the core gives itself.
+The session asks the row in this order: known, at the right time, TLS, authentication, argument; so a wrong sequence
+never reveals what an argument would have been worth. Text from the client selects a row here and nothing else.
 
 Diagnostics: readers raise Refusal with the reply; nothing else leaves.
 """
@@ -95,7 +96,8 @@ def judge(row: Row, situation: Situation) -> Reply | None:
         if situation.state is State.START:
             return replies.SAY_LHLO if situation.kind is Kind.LMTP else replies.SAY_EHLO
         if row.verb == "DATA" and situation.tried and situation.kind is not Kind.LMTP:
-            # RFC 2920 section 3.1 lets DATA behind refused recipients fail like this; LMTP wants 503 (RFC 2033 section 4.2).
+            # RFC 2920 section 3.1 lets DATA behind refused recipients fail like this; LMTP wants 503 (RFC 2033 section
+            # 4.2).
             return replies.NO_RECIPIENTS
         return Reply(503, "5.5.1", row.misplaced)
     if row.extension and situation.hello == "HELO":
@@ -232,7 +234,12 @@ _ROWS = (
         before_tls=False,
         needs_authentication=True,
     ),
-    Row("RCPT", _read_rcpt, states=frozenset({State.MAIL, State.RCPT}), misplaced="RCPT comes behind MAIL and before the message"),
+    Row(
+        "RCPT",
+        _read_rcpt,
+        states=frozenset({State.MAIL, State.RCPT}),
+        misplaced="RCPT comes behind MAIL and before the message",
+    ),
     Row(
         "DATA",
         partial(_read_nothing, DataStart(chunking=False)),

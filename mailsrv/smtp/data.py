@@ -1,10 +1,12 @@
-"""The octets of a message as they come: the end of DATA, dots, framing faults, size and line length (RFC 5321 section 4.5.2, RFC 3030).
+"""The octets of a message as they come: the end of DATA, dots, framing faults, size and line length (RFC 5321 section
+4.5.2, RFC 3030).
 
-Each scanner is fed octets as they arrive and gives the message's octets back, in whole pieces, never line by line. Framing faults
-are raised at once; a message that is too big or has a line that is too long is read to its end and then has a `fault`. The octets
-given do not depend on how the input was split, nor does anything else.
+Each scanner is fed octets as they arrive and gives the message's octets back, in whole pieces, never line by line.
+Framing faults are raised at once; a message that is too big or has a line that is too long is read to its end and then
+has a `fault`. The octets given do not depend on how the input was split, nor does anything else.
 
-Diagnostics: `feed` and `finish` raise FramingError, after which `sound` holds the octets of the last piece before the fault.
+Diagnostics: `feed` and `finish` raise FramingError, after which `sound` holds the octets of the last piece before the
+fault.
 """
 
 from mailsrv.mail.reply import Reply
@@ -56,7 +58,8 @@ class _Meter:
 
 
 class DataScanner(_Meter):
-    """The octets behind DATA's 354, up to CRLF.CRLF: leading dots are removed, the ending is not part of the message."""
+    """The octets behind DATA's 354, up to CRLF.CRLF: leading dots are removed, the ending is not part of the
+    message."""
 
     __slots__ = ("_held", "_virtual")
 

@@ -65,8 +65,8 @@ class AuthResponse:
 
 @dataclass(frozen=True, slots=True)
 class AuthCancelled:
-    """The client sent `*`, or octets that are not base64, or too many: the exchange is over. `reply` is what the core will say; it says so
-    whatever the answer, unless the answer closes the session (421)."""
+    """The client sent `*`, or octets that are not base64, or too many: the exchange is over. `reply` is what the core
+    will say; it says so whatever the answer, unless the answer closes the session (421)."""
 
     reply: Reply = Reply(501, "5.7.0", "authentication cancelled")
 
@@ -113,8 +113,8 @@ class DataEnd:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """RSET, or the transaction ended otherwise (a new greeting was accepted, a chunk was lost): forget it. Answer 250; only RSET's is
-    sent."""
+    """RSET, or the transaction ended otherwise (a new greeting was accepted, a chunk was lost): forget it. Answer 250;
+    only RSET's is sent."""
 
 
 @dataclass(frozen=True, slots=True)

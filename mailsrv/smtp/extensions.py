@@ -1,8 +1,8 @@
 """What EHLO and LHLO offer, and the parameters of MAIL and RCPT that come with it, each in a table.
 
-PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030), ENHANCEDSTATUSCODES
-(RFC 2034), DSN (RFC 3461, RFC 6533), LIMITS (RFC 9422), STARTTLS (RFC 3207), AUTH (RFC 4954). BINARYMIME is never offered: a
-message here has lines.
+PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), CHUNKING (RFC 3030),
+ENHANCEDSTATUSCODES (RFC 2034), DSN (RFC 3461, RFC 6533), LIMITS (RFC 9422), STARTTLS (RFC 3207), AUTH (RFC 4954).
+BINARYMIME is never offered: a message here has lines.
 
 Diagnostics: raises Refusal with the reply for the client.
 """
@@ -68,7 +68,8 @@ def _read_envid(value: str) -> Field:
 
 
 def _read_auth(value: str) -> Field:
-    """Who submitted the message elsewhere: nobody is trusted to say that, so it is read and forgotten (RFC 4954 section 5)."""
+    """Who submitted the message elsewhere: nobody is trusted to say that, so it is read and forgotten (RFC 4954 section
+    5)."""
     if value != "<>":
         parse_address(grammar.read_xtext(value))
     return None

@@ -1,7 +1,8 @@
-"""Reading the arguments of commands: names, paths, parameters, xtext, base64 (RFC 5321 section 4.1, RFC 3461 section 4).
+"""Reading the arguments of commands: names, paths, parameters, xtext, base64 (RFC 5321 section 4.1, RFC 3461 section
+4).
 
-Two tolerances: spaces behind the colon of MAIL and RCPT, which old clients send, and underscores and bare words as a client's name.
-Source routes are read and ignored (RFC 5321 appendix C). Nothing is decided here.
+Two tolerances: spaces behind the colon of MAIL and RCPT, which old clients send, and underscores and bare words as a
+client's name. Source routes are read and ignored (RFC 5321 appendix C). Nothing is decided here.
 
 Diagnostics: raises GrammarError with a reason for the reply.
 """
@@ -14,7 +15,8 @@ from functools import lru_cache
 from mailsrv.errors import GrammarError
 from mailsrv.mail.address import Address, parse_address, split_local_part
 
-# What may stand in a Received field without further thought (it is written there): narrower than what some clients send.
+# What may stand in a Received field without further thought (it is written there): narrower than what some clients
+# send.
 _CLIENT_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9._])?|\[[A-Za-z0-9:.-]{1,253}\]")
 _ROUTE = re.compile(r"(?:@(?:\[[^\[\]<> ]*\]|[^\[\]<> ,:@]+)(?:,(?=@)|:(?!@)))+(?<=:)")
 # esmtp-param of RFC 5321 section 4.1.2, its value with the UTF-8 of RFC 6531 section 3.3.
@@ -37,7 +39,8 @@ def check_client_name(name: str) -> None:
 
 
 def upper(text: str) -> str:
-    """A keyword in upper case, "" when it cannot be one: outside ASCII other characters have these letters as upper case."""
+    """A keyword in upper case, "" when it cannot be one: outside ASCII other characters have these letters as upper
+    case."""
     return text.upper() if text.isascii() else ""
 
 
@@ -45,9 +48,9 @@ def upper(text: str) -> str:
 def read_path(argument: str, keyword: str) -> tuple[Address | None, str, str]:
     """Read `FROM:<path> parameters` (keyword `FROM:` or `TO:`).
 
-    Gives the address (None for the null path and for a path that is one word), that word, and the parameters. The cache holds what
-    clients send again and again; its size is what a hostile client can fill. Raises GrammarError; "" as reason when the form itself
-    is wrong.
+    Gives the address (None for the null path and for a path that is one word), that word, and the parameters. The cache
+    holds what clients send again and again; its size is what a hostile client can fill. Raises GrammarError; "" as
+    reason when the form itself is wrong.
     """
     rest = argument[len(keyword) :].lstrip(" ")
     if upper(argument[: len(keyword)]) != keyword or rest[:1] != "<":
@@ -84,7 +87,8 @@ def read_parameters(text: str) -> dict[str, str | None]:
 
 
 def read_xtext(text: str) -> str:
-    """Decode xtext (RFC 3461 section 4) to printable text; what is not printable could break the report that will hold it."""
+    """Decode xtext (RFC 3461 section 4) to printable text; what is not printable could break the report that will hold
+    it."""
     if not _XTEXT.fullmatch(text):
         raise GrammarError("not xtext")
     decoded = _HEXCHAR.sub(lambda match: chr(int(match[1], 16)), text)
@@ -94,7 +98,8 @@ def read_xtext(text: str) -> str:
 
 
 def read_unitext(text: str) -> str:
-    """Decode the address of an ORCPT of type utf-8 (RFC 6533 section 3): UTF-8 with `\\x{HEX}` for what cannot stand there."""
+    """Decode the address of an ORCPT of type utf-8 (RFC 6533 section 3): UTF-8 with `\\x{HEX}` for what cannot stand
+    there."""
     if not _UNITEXT.fullmatch(text):
         raise GrammarError("not unitext")
     try:

@@ -1,9 +1,9 @@
 """Octets from the client, cut into command lines; where CR, LF or NUL stand wrongly is found here, for messages too.
 
-A line ends with CRLF and nothing else: a bare CR, a bare LF, a NUL or a line without end is a framing fault, behind which nothing
-may be parsed, because another program may see other commands there (SMTP smuggling; RFC 5321 sections 2.3.8 and 4.1.1.4).
-Lines that are merely too long are consumed and reported; the octets of such a line are dropped as they come. Every answer
-depends only on the octets, not on how they were split.
+A line ends with CRLF and nothing else: a bare CR, a bare LF, a NUL or a line without end is a framing fault, behind
+which nothing may be parsed, because another program may see other commands there (SMTP smuggling; RFC 5321 sections
+2.3.8 and 4.1.1.4). Lines that are merely too long are consumed and reported; the octets of such a line are dropped as
+they come. Every answer depends only on the octets, not on how they were split.
 
 Diagnostics: raises FramingError, which the session turns into its last reply.
 """
@@ -81,8 +81,8 @@ class Input:
     def take_line(self, limit: int, auth_limit: int) -> tuple[bytes, bool] | None:
         """Consume one line: its octets without CRLF, and whether it is too long (then the octets are not all there).
 
-        None when no whole line is there. `limit` and `auth_limit` count octets with CRLF; the second is for lines that begin with AUTH.
-        Raises FramingError.
+        None when no whole line is there. `limit` and `auth_limit` count octets with CRLF; the second is for lines that
+        begin with AUTH. Raises FramingError.
         """
         buffer, start = self._buffer, self._at
         end = buffer.find(b"\n", self._scanned) + 1

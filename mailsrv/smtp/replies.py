@@ -1,4 +1,5 @@
-"""The replies that the protocol core gives of its own accord, in one table (RFC 5321 section 4.2.2, RFC 3463, RFC 5248).
+"""The replies that the protocol core gives of its own accord, in one table (RFC 5321 section 4.2.2, RFC 3463, RFC
+5248).
 
 What policy answers stands in the rooms that decide it. Nothing is sent here.
 
@@ -53,7 +54,7 @@ NEEDS_ARGUMENT = Reply(501, "5.5.4", "this command needs an argument")
 MAIL_SYNTAX = Reply(501, "5.5.4", "the form is MAIL FROM:<address>")
 RCPT_SYNTAX = Reply(501, "5.5.4", "the form is RCPT TO:<address>")
 BDAT_SYNTAX = Reply(501, "5.5.4", "the form is BDAT size [LAST]")
-BDAT_SIZE = Reply(501, "5.5.4", "the form is BDAT size [LAST]: without the size nothing more can be read, closing connection")
+BDAT_SIZE = Reply(501, "5.5.4", "the form is BDAT size [LAST]: without the size nothing can be read, closing")
 AUTH_SYNTAX = Reply(501, "5.5.4", "the form is AUTH mechanism [initial response]")
 NEEDS_SMTPUTF8 = Reply(553, "5.6.7", "an address that is not ASCII needs the parameter SMTPUTF8")
 AUTH_BASE64 = Reply(501, "5.5.2", "this is not base64")
