@@ -85,12 +85,14 @@ def _check_address(
         complaints.add(path, f'"{text}": {error}, must be like {account.name or "user"}@example.org')
         return
     if domain_key(address.domain) not in domains:
-        complaints.add(path, f'"{text}" is outside domains, add {address.domain} to domains or remove the address')
+        right = "remove it" if address.is_literal else f"add {address.domain} to domains or remove the address"
+        complaints.add(path, f'"{text}" is outside domains, {right}')
     elif address.key in owners:
         owner = owners[address.key]
-        whose = "this account" if owner == account.name else f"the account {owner}"
-        right = "an address has one owner (use [aliases] for several)"
-        complaints.add(path, f'"{text}" belongs to {whose} already, {right}')
+        right = f"belongs to the account {owner} already, an address has one owner (use [aliases] for several)"
+        if owner == account.name:
+            right = "is there twice (case does not count), remove one"
+        complaints.add(path, f'"{text}" {right}')
     owners.setdefault(address.key, account.name)
 
 

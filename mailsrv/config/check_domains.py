@@ -32,10 +32,10 @@ def check_hostname(config: Config, complaints: Complaints) -> None:
     path: KeyPath = ("hostname",)
     if complaints.hit(path):
         return
-    if not config.hostname.isascii():
-        complaints.add(path, f'"{config.hostname}" is not ASCII, write its A-labels (xn--...)')
-    elif reason := explain_domain(config.hostname):
+    if reason := explain_domain(config.hostname):
         complaints.add(path, f'"{config.hostname}": {reason}')
+    elif not config.hostname.isascii():
+        complaints.add(path, f'"{config.hostname}" is not ASCII, must be {domain_to_ascii(config.hostname)}')
     elif len(config.hostname) > 253:
         complaints.add(path, "is longer than 253 characters, no host name is")
 

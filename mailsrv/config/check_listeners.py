@@ -98,7 +98,8 @@ def check_tls(config: Config, complaints: Complaints) -> None:
         if getattr(tls, key) and not getattr(tls, other) and not complaints.hit((*path, other)):
             complaints.add((*path, key), f"is given without {other}, give both")
     if tls.certificates and not tls.cert_file and not complaints.hit((*path, "cert_file")):
-        complaints.add((*path, "certificates"), "are given without a default one, give tls.cert_file and tls.key_file")
+        text = "are given without a default one, give tls.cert_file and tls.key_file"
+        complaints.add((*path, "certificates"), text, usable=True)
     _check_pair(tls.cert_file, tls.key_file, path, complaints)
     for index, certificate in enumerate(tls.certificates):
         _check_pair(certificate.cert_file, certificate.key_file, (*path, "certificates", index), complaints)

@@ -119,7 +119,7 @@ def _explain_unknown(name: str, keys: Mapping[str, Any], path: KeyPath) -> str:
     homes = [title for title, owner in tables.items() if name in owner and title != here]
     if homes:
         where = " or ".join(home or "the top of the file, before the first [table]," for home in homes)
-        return f"is not known in {here or 'the top of the file'}, belongs to {where.rstrip(',')}"
+        return f"is not known {f'in {here}' if here else 'at the top of the file'}, belongs to {where.rstrip(',')}"
     near = difflib.get_close_matches(name, keys, 1)
     if near:
         return f"is not known, the nearest known key is {near[0]}"
