@@ -1,0 +1,119 @@
+"""One connection's thread: PROXY headers, TLS before the first word, and the net under a session."""
+
+
+import socket
+import ssl
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailsrv.config.schema import LimitsConfig, ListenerConfig
+from mailsrv.serve.handler import address_of, core_limits, is_behind_proxy
+from mailsrv.smtp.events import Limits
+from tests.mailsrv.serve.smtp_server import SmtpServer, insecure
+
+MESSAGE = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[SmtpServer]:
+    made = SmtpServer(tmp_path)
+    yield made
+    made.close()
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Whether the server has closed, with a reset where it had not read everything."""
+    try:
+        return client.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_proxy_header_names_the_client(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path, proxy_from=["127.0.0.0/8"])
+    try:
+        with socket.create_connection(("127.0.0.1", server.ports["smtp"]), timeout=20) as client:
+            client.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\n")
+            assert client.recv(100).startswith(b"220")
+            client.sendall(b"QUIT\r\n")
+            assert client.recv(100).startswith(b"221")
+        [line] = server.log.wait_for("session")
+        assert line["client"] == "192.0.2.7"
+        with socket.create_connection(("127.0.0.1", server.ports["submissions"]), timeout=20) as raw:
+            raw.sendall(b"PROXY TCP4 192.0.2.8 198.51.100.1 4711 465\r\n")
+            with insecure().wrap_socket(raw) as client:
+                assert client.recv(100).startswith(b"220")
+        with socket.create_connection(("127.0.0.1", server.ports["smtp"]), timeout=20) as client:
+            client.sendall(b"EHLO not.a.proxy\r\n")
+            assert is_closed(client)
+    finally:
+        server.close()
+
+
+def test_a_bug_ends_one_session_with_421_and_one_line(server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug for the test")
+
+    monkeypatch.setattr("mailsrv.receive.recipient.answer_rcpt", fail)
+    with server.client("smtp") as client:
+        client.ehlo()
+        client.mail("x@sender.example")
+        assert client.rcpt("bob@example.org")[0] == 421
+    [line] = server.log.wait_for("bug")
+    assert "a bug for the test" in str(line["traceback"])
+
+
+def test_garbage_instead_of_tls_is_one_line_in_the_log(server: SmtpServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.ports["submissions"]), timeout=20) as client:
+        client.sendall(b"EHLO where.is.tls\r\n")
+        while not is_closed(client):
+            pass
+    [line] = server.log.wait_for("tls")
+    assert "handshake" in str(line["reason"])
+
+
+def test_old_tls_is_refused(server: SmtpServer) -> None:
+    context = insecure()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("127.0.0.1", server.ports["submissions"]), timeout=20) as raw,
+        pytest.raises(OSError),
+        context.wrap_socket(raw),
+    ):
+        pass
+
+
+
+@pytest.mark.parametrize(
+    ("peer_name", "expected"),
+    [
+        (("192.0.2.1", 25), ("192.0.2.1", 25)),
+        (("::ffff:192.0.2.1", 25, 0, 0), ("192.0.2.1", 25)),
+        (("2001:db8::1", 25, 0, 0), ("2001:db8::1", 25)),
+        (("fe80::1%eth0", 25, 0, 2), ("fe80::1", 25)),
+        ("", ("local", 0)),
+    ],
+)
+def test_the_address_of_a_peer(peer_name: object, expected: tuple[str, int]) -> None:
+    assert address_of(peer_name) == expected
+
+
+def test_only_the_proxys_networks_send_headers() -> None:
+    listener = ListenerConfig("smtp", proxy_from=["192.0.2.0/24", "2001:db8::/32"])
+    assert is_behind_proxy("192.0.2.9", listener)
+    assert is_behind_proxy("2001:db8::9", listener)
+    assert not is_behind_proxy("198.51.100.1", listener)
+    assert not is_behind_proxy("local", listener)
+    assert not is_behind_proxy("192.0.2.9", ListenerConfig("smtp"))
+
+
+def test_every_bound_of_the_core_comes_from_the_configuration() -> None:
+    assert core_limits(LimitsConfig()) == Limits()
+    changed = core_limits(LimitsConfig(message_size=5000, recipients=2, errors=3))
+    assert (changed.message_size, changed.recipients, changed.errors) == (5000, 2, 3)
