@@ -118,6 +118,10 @@ class Counts:
         """The counts as the process of slot `number` uses them."""
         return WorkerCounts(self, self._slots[number])
 
+    def forget(self, client: str) -> None:
+        """Forget the failed logins that slot 0 keeps of an address; every worker forgets its own."""
+        _forget(self._slots[0], self._cells(client))
+
     def totals(self) -> dict[str, int]:
         """Every total since the server started."""
         return {name: sum(slot.header[index] for slot in self._used()) for name, index in _INDEX.items()}
@@ -211,11 +215,7 @@ class WorkerCounts:
     def forget(self, client: str) -> None:
         """Forget this process's failed logins of an address (its ban was taken back)."""
         with self._lock:
-            for position in range(PARTS):
-                table = _failure_table(self._slot, position)
-                for cell in self._counts.cells(client):
-                    if table[cell]:
-                        table[cell] = 0
+            _forget(self._slot, self._counts.cells(client))
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to one of TOTALS."""
@@ -229,6 +229,14 @@ class WorkerCounts:
 
 def _failure_table(slot: _Slot, position: int) -> memoryview:
     return slot.failures[position * ROWS * WIDTH : (position + 1) * ROWS * WIDTH]
+
+
+def _forget(slot: _Slot, cells: tuple[int, ...]) -> None:
+    for position in range(PARTS):
+        table = _failure_table(slot, position)
+        for cell in cells:
+            if table[cell]:
+                table[cell] = 0
 
 
 def _open_part(slot: _Slot, stamp: int) -> memoryview | None:

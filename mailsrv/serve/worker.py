@@ -148,6 +148,7 @@ class Work:
         self._accepting = False
         self._deadline: float | None = None  # monotonic; after it the process ends whatever is left
         self._orphaned = self._hurried = False
+        self._looks_empty = 0
 
     def run(self, listeners: list[BoundListener], wakeup: socket.socket) -> None:
         """Serve until drained. `wakeup` becomes readable when the process gets SIGTERM."""
@@ -179,7 +180,9 @@ class Work:
             # Two sets of processes never work on one spool: the new one waits, so the sessions of this one end now.
             self._hurried = True
             self._drain(0, HURRY_SECONDS)
-        return self._service.sessions_left() == 0 or self._context.clock.monotonic() >= self._deadline
+        # Empty twice: a connection that was accepted last may not have become a session yet.
+        self._looks_empty = self._looks_empty + 1 if self._service.sessions_left() == 0 else 0
+        return self._looks_empty >= 2 or self._context.clock.monotonic() >= self._deadline
 
     def _obey(self, line: str) -> None:
         verb, *words = line.split(" ")

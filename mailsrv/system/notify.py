@@ -24,7 +24,7 @@ class Notifier:
         """Send variables as one datagram: send(READY=1, STATUS="serving")."""
         if not self._address:
             return
-        text = "\n".join(f"{name}={str(value).splitlines()[0] if value != '' else ''}" for name, value in values.items())
+        text = "\n".join(f"{name}={str(value).replace(chr(10), ' ')}" for name, value in values.items())
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             try:
                 sender.sendto(text.encode(), self._address)

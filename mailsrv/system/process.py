@@ -6,6 +6,7 @@ go on. `detach` raises Refused when the system has no process or pipe left.
 
 import ctypes
 import os
+import select
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -149,3 +150,17 @@ def _silence(descriptor: int) -> None:
     os.dup2(null, descriptor)
     if null != descriptor:
         os.close(null)
+
+
+def wait_for_end(pid: int, seconds: float | None) -> bool:
+    """Wait until a process that need not be a child has ended; False after `seconds` (None: as long as it takes)."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""A generation: one configuration with its certificates and sockets, and the workers that serve by it.
+
+At most two live at once: the one that serves, and one that comes up or drains.
+
+Diagnostics: raises nothing.
+"""
+
+import os
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mailsrv.config.schema import Config
+from mailsrv.serve.worker import BoundListener, Channel
+from mailsrv.system.log import Log
+from mailsrv.system.tls import Pair, ServerTls, fingerprint
+
+
+class State(Enum):
+    """What a worker is doing; the values are shown by `mailsrv status` and in the log."""
+
+    STARTING = "started"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True)
+class Child:
+    """A worker as the supervisor knows it. `since` is monotonic; `reason` what it said before it failed."""
+
+    pid: int
+    number: int
+    slot: int
+    channel: Channel
+    since: float
+    state: State = State.STARTING
+    reason: str = ""
+
+
+def pairs_of(config: Config) -> list[Pair]:
+    """The certificates of a configuration, the default first."""
+    tls = config.tls
+    first = [Pair(tls.cert_file, tls.key_file)] if tls.cert_file or tls.key_file else []
+    return [*first, *(Pair(more.cert_file, more.key_file) for more in tls.certificates)]
+
+
+@dataclass(slots=True)
+class Generation:
+    """Workers by their number, 1 to `workers`; a number may be missing while its back-off runs."""
+
+    number: int
+    config: Config
+    tls: ServerTls | None
+    log: Log
+    listeners: list[BoundListener]
+    files: tuple[tuple[str, int, int], ...] = ()  # the certificates' files as they were when they were read
+    children: dict[int, Child] = field(default_factory=dict)
+
+    @property
+    def workers(self) -> int:
+        """How many workers it should have."""
+        return self.config.limits.workers or len(os.sched_getaffinity(0))
+
+    def is_ready(self) -> bool:
+        """Whether every worker serves."""
+        return len(self.children) == self.workers and all(
+            child.state is State.READY for child in self.children.values()
+        )
+
+    def has_new_files(self) -> bool:
+        """Whether a certificate or key file changed since it was read."""
+        return fingerprint(pairs_of(self.config)) != self.files

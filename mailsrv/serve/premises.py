@@ -1,0 +1,115 @@
+"""The data_dir before anybody works in it: directories, owner, format, and that only one server uses it.
+
+Two locks, both gone with the processes that hold them. `run/lock` belongs to the supervisor alone: who finds it taken
+is a second server, and is told who the first one is. `run/set` is held by the supervisor and all its workers together
+(they inherit it): a new supervisor waits there until the last worker of a dead one is gone, so that two sets never
+share a spool. `run/pid` is written in between, and tells those workers that somebody waits.
+
+As root, everything made here is given to the service user; nothing that exists already is given away but the
+directory itself, when root owns it. Symbolic links are never followed in that.
+
+Diagnostics: Refused when another server runs, when the old set does not end, or for a format that this version does
+not know; StorageError when the directory cannot be made.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+
+from mailsrv.errors import Busy, Refused
+from mailsrv.spool import layout
+from mailsrv.serve.privileges import Identity
+from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk, Missing
+from mailsrv.system.lock import Lock
+
+DIRECTORIES = (
+    "accounts",
+    "decisions",
+    "run",
+    "run/argon2",
+    "run/watch",
+    "spool",
+)
+BANS = "bans"
+BANS_LOCK = "run/bans.lock"
+CONTROL = "run/control"
+PID = "run/pid"
+
+SET_SECONDS = 20.0  # far more than orphans take to end
+_LOOK_SECONDS = 0.05
+
+
+class Premises:
+    """One data_dir, and this process's hold on it."""
+
+    def __init__(self, data_dir: str, identity: Identity, disk: Disk, clock: Clock) -> None:
+        self.data_dir = data_dir
+        self._identity = identity
+        self._disk = disk
+        self._clock = clock
+        self._lock = Lock(self.path("run/lock"), wait=False)
+        self._set = Lock(self.path("run/set"), wait=False)
+
+    def path(self, name: str) -> str:
+        """A name of data_dir as an absolute path."""
+        return f"{self.data_dir}/{name}"
+
+    def prepare(self) -> None:
+        """Make what is missing. Raises StorageError, Refused."""
+        layout.prepare(self._disk, self.data_dir)
+        for name in DIRECTORIES:
+            self._disk.make_directories(self.path(name))
+        if not self._disk.exists(self.path(BANS_LOCK)):
+            self._disk.replace(self.path(BANS_LOCK), b"", 0o600)
+        if self._identity.drops:
+            for name in (".", layout.FORMAT, *layout.DIRECTORIES, *DIRECTORIES, BANS_LOCK):
+                self._give(self.path(name))
+
+    def take(self, say: Callable[[str], None]) -> None:
+        """Become the only server here, waiting for what is left of a dead one; `say` is told of the wait. Raises
+        Refused.
+        """
+        try:
+            self._lock.__enter__()
+        except Busy:
+            holder = self.holder() or "unknown"
+            raise Refused(f"{self.data_dir} is already served by process {holder}; `mailsrv stop` ends it") from None
+        self._disk.replace(self.path(PID), f"{os.getpid()}\n".encode(), 0o644)
+        deadline = self._clock.monotonic() + SET_SECONDS
+        waiting = threading.Event()
+        told = False
+        while True:
+            try:
+                self._set.__enter__()
+                return
+            except Busy:
+                if self._clock.monotonic() > deadline:
+                    text = "workers of an earlier server do not end; look for them with `ps -C mailsrv:smtpd`"
+                    raise Refused(f"{self.data_dir}: {text}") from None
+            if not told:
+                told = True
+                say("waiting for the workers of an earlier server to end")
+            waiting.wait(_LOOK_SECONDS)
+
+    def holder(self) -> str:
+        """The process number in run/pid, "" without one."""
+        try:
+            return self._disk.read(self.path(PID), 32).decode("ascii", "replace").strip()
+        except Missing:
+            return ""
+
+    def leave_to_set(self) -> None:
+        """In a worker: let go of the supervisor's own lock, which must not outlive it; the set's lock stays."""
+        self._lock.__exit__()
+
+    def release(self) -> None:
+        """The supervisor ends in order."""
+        if self.holder() == str(os.getpid()):
+            self._disk.unlink(self.path(PID), missing_ok=True)
+        self._set.__exit__()
+        self._lock.__exit__()
+
+    def _give(self, path: str) -> None:
+        if os.lstat(path).st_uid == 0:
+            os.chown(path, self._identity.uid, self._identity.gid, follow_symlinks=False)
