@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 # One field: its name, and its value up to the CRLF that no space or tab follows.
-_FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*+)(?:\r\n)?", re.MULTILINE)
+_FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\r]*+(?:\r(?:\n[ \t]|(?!\n))[^\r]*+)*)(?:\r\n)?", re.MULTILINE)
 _BEGINNING = re.compile(rb"[!-9;-~]++[ \t]*+:")
 # A line that is neither a field nor the continuation of one.
 _NOT_A_FIELD = re.compile(rb"^(?![!-9;-~]++[ \t]*+:|[ \t])", re.MULTILINE)

@@ -13,8 +13,12 @@ from typing import Any
 from mailsrv.mail.reply import Reply
 from mailsrv.receive import content, decision, recipient, sender
 from mailsrv.receive.house import House, Peer, Shown
+from mailsrv.receive.login import Logins, offered_mechanisms
 from mailsrv.receive.state import State
 from mailsrv.smtp.events import (
+    Auth,
+    AuthCancelled,
+    AuthResponse,
     Closed,
     Connected,
     DataChunk,
@@ -54,6 +58,7 @@ class Conversation:
         self._began = house.clock.monotonic()
         self._shown: Shown | None = None
         self._counted = False
+        self._logins: Logins | None = None
 
     @property
     def account(self) -> str:
@@ -65,17 +70,17 @@ class Conversation:
         return _ANSWERS[type(event)](self, event)
 
     def offer(self) -> Offer:
-        """What may be offered now: STARTTLS before TLS on TCP."""
+        """What may be offered now: STARTTLS before TLS on TCP, logins where and when they are allowed."""
         state = self._state
         starttls = self._house.tls and state.tls is None and state.peer.client != "local"
-        return Offer(starttls, ())
+        return Offer(starttls, offered_mechanisms(state))
 
     def tls_started(self, info: TlsInfo) -> None:
         """TLS is on: all that the client said before is forgotten (RFC 3207 section 4.2)."""
         state = self._state
         self._drop()
         state.tls = info
-        state.helo = ""
+        state.helo = state.account = ""
         state.extended = False
         state.identity_changed()
 
@@ -143,6 +148,25 @@ class Conversation:
     def _start_tls(self, _event: StartTls) -> Reply:
         return READY_FOR_TLS if self.offer().starttls else NO_TLS
 
+    def _auth(self, event: Auth) -> Reply:
+        if self._logins is None:
+            self._logins = Logins(self._state)
+        return self._logged_in(self._logins.begin(event))
+
+    def _auth_response(self, event: AuthResponse) -> Reply:
+        assert self._logins is not None  # made at AUTH
+        return self._logged_in(self._logins.go_on(event))
+
+    def _auth_cancelled(self, event: AuthCancelled) -> Reply:
+        assert self._logins is not None  # made at AUTH
+        return self._logins.cancel(event)
+
+    def _logged_in(self, reply: Reply) -> Reply:
+        """Show who it is, once there is somebody."""
+        if self._state.account and self._shown is not None:
+            self._shown.account(self._state.account)
+        return reply
+
     def _mail(self, event: Mail) -> Reply:
         return sender.answer_mail(self._state, event)
 
@@ -180,6 +204,9 @@ _ANSWERS: dict[type[Any], Callable[[Conversation, Any], Reply | list[Reply] | No
     Connected: Conversation._greet,
     Hello: Conversation._hello,
     StartTls: Conversation._start_tls,
+    Auth: Conversation._auth,
+    AuthResponse: Conversation._auth_response,
+    AuthCancelled: Conversation._auth_cancelled,
     Mail: Conversation._mail,
     Rcpt: Conversation._rcpt,
     DataStart: Conversation._data_start,

@@ -7,14 +7,14 @@ message needs besides stands in receive/submission. A fault on the way (disk, si
 Diagnostics: raises nothing; StorageFull becomes 452 4.3.1, any other StorageError 451 4.3.0.
 """
 
-from mailsrv.errors import StorageError, StorageFull
+from mailsrv.errors import StorageError
 from mailsrv.mail import header
 from mailsrv.mail.envelope import Envelope
 from mailsrv.mail.reply import Reply
 from mailsrv.mail.trace import return_path_field
 from mailsrv.receive import decision, submission
 from mailsrv.receive.recipient import OVER_QUOTA
-from mailsrv.receive.sender import NO_ROOM
+from mailsrv.receive.space import NO_ROOM, storage_reply
 from mailsrv.receive.stamp import stamp, with_protocol
 from mailsrv.receive.state import State, Transaction
 from mailsrv.smtp.events import DataEnd, DataStart
@@ -23,7 +23,6 @@ from mailsrv.system.scratch import Octets
 
 GO = Reply(354, "", "start mail input, end with <CRLF>.<CRLF>")
 CHUNKS = Reply(250, "2.0.0", "send the message")
-STORAGE_FAILED = Reply(451, "4.3.0", "the message could not be stored, try again later")
 LOOPING = Reply(554, "5.4.6", "too many Received fields: the message is looping")
 HEADER_TOO_LONG = Reply(552, "5.3.4", "the header of the message is too long")
 
@@ -51,41 +50,45 @@ def take_chunk(state: State, octets: bytes) -> None:
     try:
         transaction.scratch.write(octets)
     except StorageError as error:
-        transaction.fault = _storage_reply(state, error)
+        transaction.fault = storage_reply(state, error)
 
 
 def end_data(state: State, event: DataEnd) -> Reply | list[Reply]:
     """Judge and deliver the message; ends the transaction. LMTP gets a reply per accepted recipient."""
     transaction = _transaction(state)
     fault = event.fault or transaction.fault
-    replies: list[Reply] | None = None
     if fault is not None:
         transaction.rules.append(("data", "transfer", event.size, decision.verdict_of(fault)))
-        reply = fault
+        answer: Reply | list[Reply] = fault
     else:
-        octets_or_reply = _judge(state, transaction)
-        if isinstance(octets_or_reply, Reply):
-            reply = octets_or_reply
-        elif state.is_lmtp:
-            replies = _deliver_each(state, transaction, octets_or_reply)
-            reply = min(replies, key=lambda one: one.code)
-        else:
-            reply = _deliver(state, transaction, octets_or_reply)
+        try:
+            answer = _judge_and_deliver(state, transaction)
+        except StorageError as error:
+            answer = storage_reply(state, error)
+    # LMTP: the record's one reply is the best one, since with it the message was kept for somebody.
+    reply = min(answer, key=lambda one: one.code) if isinstance(answer, list) else answer
     if reply.code < 400:
         _log_received(state, transaction, event.size)
-    elif replies is None:
+    elif not isinstance(answer, list):
         decision.refuse(state, "data", reply)
     decision.write(state, transaction, decision.verdict_of(reply), reply, event.size)
-    if state.is_lmtp and replies is None:
-        replies = [reply] * len(transaction.forward_paths)
+    if state.is_lmtp and not isinstance(answer, list):
+        answer = [answer] * len(transaction.forward_paths)
     transaction.close()
     state.transaction = None
-    return reply if replies is None else replies
+    return answer
 
 
 def _transaction(state: State) -> Transaction:
     assert state.transaction is not None  # the core lets no message through without MAIL
     return state.transaction
+
+
+def _judge_and_deliver(state: State, transaction: Transaction) -> Reply | list[Reply]:
+    judged = _judge(state, transaction)
+    if isinstance(judged, Reply):
+        return judged
+    return _deliver_each(state, transaction, judged) if state.is_lmtp else _deliver(state, transaction, judged)
 
 
 def _judge(state: State, transaction: Transaction) -> Octets | Reply:
@@ -137,10 +140,7 @@ def _deliver(state: State, transaction: Transaction, octets: Octets) -> Reply:
         transaction.rules.append(("data", "quota", sorted(full), "defer"))
         return OVER_QUOTA
     envelope = _envelope(state, transaction, octets.size)
-    try:
-        committed = state.house.delivery.commit(envelope, octets, return_path_field(transaction.reverse_path))
-    except StorageError as error:
-        return _storage_reply(state, error)
+    committed = state.house.delivery.commit(envelope, octets, return_path_field(transaction.reverse_path))
     transaction.delivered = list(committed.delivered)
     transaction.queued = [str(recipient.address) for recipient in committed.queued]
     return Reply(250, "2.0.0", f"accepted as {transaction.id}")
@@ -155,12 +155,9 @@ def _deliver_each(state: State, transaction: Transaction, octets: Octets) -> lis
     if len(full) < len(transaction.recipients):
         transaction.recipients = [one for one in transaction.recipients if one.account not in full]
         envelope = _envelope(state, transaction, octets.size)
-        try:
-            failures = state.house.delivery.commit_each(envelope, octets, return_path_field(transaction.reverse_path))
-        except StorageError as error:
-            failures = {one.account: error for one in transaction.recipients}
+        failures = state.house.delivery.commit_each(envelope, octets, return_path_field(transaction.reverse_path))
         for account, failure in failures.items():
-            results[account] = accepted if failure is None else _storage_reply(state, failure)
+            results[account] = accepted if failure is None else storage_reply(state, failure)
     transaction.delivered = [account for account, reply in results.items() if reply is accepted]
     replies = []
     for path, accounts, _rule in transaction.forward_paths:
@@ -175,12 +172,6 @@ def _full(state: State, transaction: Transaction, size: int) -> set[str]:
     if not quotas:
         return set()
     return {name for name, limit in quotas.items() if not state.house.quota.room(name, limit, size)}
-
-
-def _storage_reply(state: State, error: StorageError) -> Reply:
-    """Tell the operator what the disk said, and the client to come back."""
-    events.storage(state.house.log, path=state.house.config.data_dir, reason=str(error))
-    return NO_ROOM if isinstance(error, StorageFull) else STORAGE_FAILED
 
 
 def _log_received(state: State, transaction: Transaction, size: int) -> None:

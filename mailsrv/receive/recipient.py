@@ -7,11 +7,13 @@ members of aliases; other domains are for logged-in accounts only. LMTP delivers
 Diagnostics: raises nothing; the answer is a Reply.
 """
 
+from mailsrv.errors import StorageError
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Recipient
 from mailsrv.mail.reply import Reply
 from mailsrv.receive import decision
 from mailsrv.receive.house import Expansion
+from mailsrv.receive.space import storage_reply
 from mailsrv.receive.state import State, Transaction
 from mailsrv.smtp.events import Rcpt
 
@@ -59,8 +61,12 @@ def _decide(state: State, transaction: Transaction, path: Address, expansion: Ex
         return UNKNOWN
     elif expansion.remote and state.is_lmtp:
         return ELSEWHERE
-    elif not _has_room(state, transaction, expansion):
-        return OVER_QUOTA
+    elif expansion.accounts:
+        try:
+            if not _has_room(state, transaction, expansion):
+                return OVER_QUOTA
+        except StorageError as error:
+            return storage_reply(state, error)
     room = state.house.config.limits.recipients + _EXPANSION
     if len(transaction.recipients) + len(expansion.accounts) + len(expansion.remote) > room:
         return TOO_MANY
@@ -70,8 +76,6 @@ def _decide(state: State, transaction: Transaction, path: Address, expansion: Ex
 def _has_room(state: State, transaction: Transaction, expansion: Expansion) -> bool:
     """Whether anyone behind an address can take the message. A full member of an alias does not stop the others; it
     gets this message too, since the client cannot send to the others alone."""
-    if not expansion.accounts:
-        return True
     house = state.house
     size = transaction.parameters.size or 1
     room = bool(expansion.remote)

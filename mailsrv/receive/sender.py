@@ -8,6 +8,7 @@ Diagnostics: raises nothing; the answer is a Reply.
 
 from mailsrv.mail.reply import Reply
 from mailsrv.receive import decision
+from mailsrv.receive.space import NO_ROOM
 from mailsrv.receive.state import State, Transaction
 from mailsrv.smtp.events import Mail
 
@@ -15,7 +16,6 @@ OK = Reply(250, "2.1.0", "sender ok")
 NEEDS_LOGIN = Reply(530, "5.7.0", "authentication required")
 NOT_OWNED = Reply(553, "5.7.1", "the sender address does not belong to the authenticated account")
 TOO_BIG = Reply(552, "5.3.4", "the message exceeds the maximum size")
-NO_ROOM = Reply(452, "4.3.1", "not enough room on the server's disk, try again later")
 TOO_MANY = Reply(421, "4.7.0", "too many messages in one session, please connect again")
 
 

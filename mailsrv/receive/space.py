@@ -1,4 +1,4 @@
-"""Whether the disk can take another message, asked before the message is let in.
+"""Whether the disk can take another message, asked before the message is let in; and what is said when it cannot.
 
 The answer is a courtesy to the client, not a promise: a disk that fills up meanwhile still refuses the write, and the
 message then gets 452 at its end. The disk is asked at most once a second.
@@ -8,8 +8,14 @@ Diagnostics: raises nothing; a file system that cannot be asked counts as one wi
 
 from typing import Protocol
 
-from mailsrv.errors import StorageError
+from mailsrv.errors import StorageError, StorageFull
+from mailsrv.mail.reply import Reply
+from mailsrv.receive.state import State
+from mailsrv.system import events
 from mailsrv.system.clock import Clock
+
+NO_ROOM = Reply(452, "4.3.1", "not enough room on the server's disk, try again later")
+STORAGE_FAILED = Reply(451, "4.3.0", "the message could not be stored, try again later")
 
 _FRESH = 1.0  # seconds
 
@@ -41,3 +47,9 @@ class FreeSpace:
                 return True
             last = self._last = (now, octets - self._reserve[0], inodes - self._reserve[1])
         return last[1] >= size and last[2] >= 1
+
+
+def storage_reply(state: State, error: StorageError) -> Reply:
+    """Tell the operator what the disk said; gives what the client is told: to come back."""
+    events.storage(state.house.log, path=state.house.config.data_dir, reason=str(error))
+    return NO_ROOM if isinstance(error, StorageFull) else STORAGE_FAILED

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from mailsrv.config.schema import Config, LimitsConfig
-from mailsrv.mail.address import Address, parse_address
 from mailsrv.mail.envelope import Recipient
+from mailsrv.config.schema import AccountConfig, Config, LimitsConfig
+from mailsrv.directory.accounts import Account, Directory
 from mailsrv.receive.connection import Conversation
 from mailsrv.receive.house import House, Peer
 from mailsrv.smtp.events import Kind
@@ -13,65 +13,12 @@ from mailsrv.system.scratch import MemoryBudget, Scratch
 from tests.fakes.clock import FakeClock
 
 
-@dataclass(frozen=True)
-class FakeAccount:
-    name: str
-    addresses: tuple[Address, ...]
-    password_hash: str = "hash"
-    scram: str = ""
-    quota_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class FakeExpansion:
-    found: bool
-    local: bool
-    accounts: tuple[str, ...] = ()
-    remote: tuple[Address, ...] = ()
-    rule: str = "account"
-
-
-class FakeDirectory:
-    """alice and bob at example.org; team@ is both, away@ is alice and a remote address, loop@ never ends."""
-
-    def __init__(self) -> None:
-        self.scram_ready = False
-        self.accounts = {
-            name: FakeAccount(name, (parse_address(f"{name}@example.org"),)) for name in ("alice", "bob")
-        }
-        self.aliases = {
-            "team@example.org": FakeExpansion(True, True, ("alice", "bob"), (), "alias"),
-            "away@example.org": FakeExpansion(True, True, ("alice",), (parse_address("a@far.example"),), "alias"),
-            "loop@example.org": FakeExpansion(False, True, (), (), "too_deep"),
-            "sales@example.org": FakeExpansion(True, True, ("bob",), (), "alias"),
-            "@postmaster": FakeExpansion(True, True, ("alice",), (), "alias"),
-        }
-
-    def account(self, login: str) -> FakeAccount | None:
-        return self.accounts.get(login.lower().partition("@")[0])
-
-    def expand(self, address: Address) -> FakeExpansion:
-        if not address.domain:
-            return self.aliases["@postmaster"]
-        if address.key in self.aliases:
-            return self.aliases[address.key]
-        if address.domain.lower() != "example.org":
-            return FakeExpansion(False, False, rule="not_local")
-        name = address.local_part.lower().partition("+")[0]
-        if name in self.accounts:
-            return FakeExpansion(True, True, (name,))
-        return FakeExpansion(False, True, rule="unknown")
-
-    def owns(self, account: str, address: Address) -> bool:
-        return any(one.key == address.key for one in self.accounts[account].addresses)
-
-
 class FakePasswords:
     def __init__(self) -> None:
-        self.asked: list[tuple[FakeAccount | None, str]] = []
+        self.asked: list[tuple[Account | None, str]] = []
         self.error: Exception | None = None
 
-    def check(self, account: FakeAccount | None, password: str) -> bool:
+    def check(self, account: Account | None, password: str) -> bool:
         self.asked.append((account, password))
         if self.error:
             raise self.error
@@ -212,7 +159,31 @@ class Records:
         self.written.append(record)
 
 
-CONFIG = Config(hostname="mx.example.org", data_dir="/var/lib/mailsrv", domains=["example.org"])
+def make_config(**changes) -> Config:
+    """alice and bob at example.org, with aliases of each kind."""
+    return Config(
+        **{
+            "hostname": "mx.example.org",
+            "data_dir": "/var/lib/mailsrv",
+            "domains": ["example.org"],
+            "domain_aliases": {"example.net": "example.org"},
+            "accounts": [
+                AccountConfig(name, [f"{name}@example.org"], f"hash of {name}") for name in ("alice", "bob")
+            ] + [AccountConfig("mute", ["mute@example.org"])],
+            "aliases": {
+                "postmaster@example.org": ["alice"],
+                "team@example.org": ["alice", "bob"],
+                "sales@example.org": ["bob"],
+                "away@example.org": ["alice", "a@far.example"],
+                "gone@example.org": ["b@far.example"],
+                **{f"loop{n}@example.org": [f"loop{n + 1}@example.org"] for n in range(12)},
+            },
+            **changes,
+        }
+    )
+
+
+CONFIG = make_config()
 
 
 def make_house(**changes) -> House:
@@ -220,9 +191,10 @@ def make_house(**changes) -> House:
     budget = MemoryBudget(1 << 30)
     clock = changes.get("clock") or FakeClock()
     waits: list[float] = []
+    config = changes.get("config") or CONFIG
     parts = {
-        "config": CONFIG,
-        "directory": FakeDirectory(),
+        "config": config,
+        "directory": Directory.from_config(config),
         "passwords": FakePasswords(),
         "delivery": FakeDelivery(),
         "quota": FakeQuota(),
