@@ -44,7 +44,7 @@ class Quota:
         self._recounting = threading.Lock()  # one recount at a time: it reads every name of a Maildir
 
     def room(self, account: str, limit: int, size: int) -> bool:
-        """Whether `size` octets more stay within `limit` octets. A limit of 0 is none, a size of 0 asks for any room."""
+        """Whether `size` octets more stay within `limit` octets. Limit 0: none; size 0: any room at all."""
         if not limit:
             return True
         usage = self._read(account, limit) or self._recount(account, limit)

@@ -342,8 +342,11 @@ class Disk:
         entry = self._directories.find(directory)
         try:
             return os.open(".", flags, mode, dir_fd=entry.fd)
-        except FileNotFoundError:
-            self._directories.forget(directory)
+        except OSError:
+            # What the kernel says of a removed directory differs: ENOENT, or EPERM.
+            if entry.is_at(directory):
+                raise
+        self._directories.forget(directory)
         entry = self._directories.find(directory)
         return os.open(".", flags, mode, dir_fd=entry.fd)
 
@@ -359,7 +362,9 @@ class Disk:
         entry = self._directories.find(directory)
         try:
             return os.link(source, name, dst_dir_fd=entry.fd, follow_symlinks=True)
-        except FileNotFoundError:
-            self._directories.forget(directory)
+        except OSError:
+            if entry.is_at(directory):
+                raise
+        self._directories.forget(directory)
         entry = self._directories.find(directory)
         return os.link(source, name, dst_dir_fd=entry.fd, follow_symlinks=True)

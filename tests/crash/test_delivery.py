@@ -1,0 +1,125 @@
+"""A delivery, cut off at each of its operations, and what is found on the disk afterwards (DESIGN sections 6 and 7)."""
+
+import pytest
+
+from mailsrv.errors import StorageError
+
+from tests.crash.recovery import DATA, RETURN_PATH, Scenario, find_faults, message, new_delivery, new_disk
+from tests.fakes.disk import Directory, PowerCut
+
+SCENARIOS = [
+    Scenario("one account", accounts=("alice",), made=("alice",)),
+    Scenario("several accounts", accounts=("alice", "bob", "dora"), made=("alice", "bob", "dora")),
+    Scenario("remote only", remote=("erin", "frank")),
+    Scenario("account and remote", accounts=("alice", "bob"), remote=("erin",), made=("alice", "bob")),
+    Scenario("new account", accounts=("alice",)),
+    Scenario("new accounts and remote", accounts=("alice", "bob"), remote=("erin",)),
+    Scenario("link fails", accounts=("alice", "bob"), made=("alice", "bob"), broken=(("link", "alice"),)),
+    Scenario("open fails", accounts=("alice", "bob"), made=("alice", "bob"), broken=(("open", "alice"),)),
+    Scenario("directory fails", accounts=("alice", "bob"), made=("alice",), broken=(("mkdir", "bob"),)),
+    Scenario("nothing local works", accounts=("alice",), remote=("erin",), broken=(("mkdir", "alice"),)),
+]
+# Here every sync belongs to the message itself, so that none may be missing.
+STEADY = [scenario for scenario in SCENARIOS if set(scenario.made) == set(scenario.accounts)]
+
+
+def run(scenario, disk):
+    """Whether the client sees its 250."""
+    try:
+        new_delivery(disk, scenario).commit(scenario.envelope, message(), RETURN_PATH)
+    except (PowerCut, StorageError):
+        return False
+    return True
+
+
+def count_operations(scenario):
+    disk = new_disk(scenario)
+    assert run(scenario, disk)
+    return len(disk.operations), disk.syncs
+
+
+def find_all_faults(scenario, skip_sync=None):
+    """Every fault at every operation, in every tree that a power cut there can leave."""
+    faults = []
+    operations, _ = count_operations(scenario)
+    for crash_at in range(operations + 1):
+        disk = new_disk(scenario)
+        disk.crash_at = crash_at
+        disk.skip_sync = skip_sync
+        acknowledged = run(scenario, disk)
+        assert acknowledged == (crash_at == operations)
+        for image in disk.images():
+            faults += [f"cut at {crash_at}: {fault}" for fault in find_faults(scenario, image, acknowledged)]
+    return faults
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_nothing_is_lost_torn_or_twice(scenario):
+    assert find_all_faults(scenario) == []
+
+
+@pytest.mark.parametrize("scenario", STEADY, ids=str)
+def test_each_sync_is_needed(scenario):
+    _, syncs = count_operations(scenario)
+    for number in range(syncs):
+        assert find_all_faults(scenario, skip_sync=number), f"sync {number} can be left out and nobody sees it"
+
+
+@pytest.mark.parametrize("directory", [f"{DATA}/accounts", f"{DATA}/accounts/alice", f"{DATA}/accounts/alice/new"])
+def test_each_directory_above_a_new_account_is_synced(directory):
+    assert find_all_faults(Scenario("new account", accounts=("alice",)), skip_sync=directory)
+
+
+def test_one_account_costs_two_syncs_and_few_operations():
+    disk = new_disk(SCENARIOS[0])
+    assert run(SCENARIOS[0], disk)
+    assert [operation for operation, _ in disk.operations] == ["open", "write", "sync", "link", "sync"]
+
+
+def test_several_accounts_are_all_linked_before_the_first_directory_is_synced():
+    disk = new_disk(SCENARIOS[1])
+    assert run(SCENARIOS[1], disk)
+    assert [operation for operation, _ in disk.operations] == ["open", "write", "sync", *["link"] * 3, *["sync"] * 3]
+
+
+def test_a_directory_that_another_process_has_not_synced_yet():
+    """It made the Maildir and was killed: whoever delivers into it has to make it durable first."""
+    scenario = Scenario("half made", accounts=("alice",))
+    disk = new_disk(scenario)
+    disk._add(f"{DATA}/accounts/alice", Directory())
+    disk._add(f"{DATA}/accounts/alice/new", Directory())
+    assert run(scenario, disk)
+    for image in disk.images():
+        assert find_faults(scenario, image, True) == []
+
+
+@pytest.mark.parametrize("operation", ["open", "write", "link"])
+def test_when_the_queue_fails_nothing_is_kept(operation):
+    scenario = Scenario("mixed", accounts=("alice", "bob"), remote=("erin",), made=("alice", "bob"))
+    disk = new_disk(scenario)
+    disk.refuse = lambda done, path: StorageError("no") if done == operation and "/spool/" in path else None
+    assert not run(scenario, disk)
+    assert [path for path, octets in disk.tree().items() if octets is not None] == [f"{DATA}/FORMAT"]
+
+
+def test_a_directory_that_cannot_be_synced_sends_its_recipient_to_the_queue():
+    scenario = Scenario("mixed", accounts=("alice", "bob"), made=("alice", "bob"))
+    disk = new_disk(scenario)
+    failing = f"{DATA}/accounts/bob/new"
+    disk.refuse = lambda done, path: StorageError("I/O error") if (done, path) == ("sync", failing) else None
+    assert run(scenario, disk)
+    for image in disk.images():
+        assert find_faults(scenario, image, True) == []
+    assert [path for path in disk.tree() if path.startswith(f"{failing}/")] == []
+
+
+def test_the_check_sees_a_torn_a_lost_and_a_double_message():
+    scenario = SCENARIOS[0]
+    disk = new_disk(scenario)
+    assert run(scenario, disk)
+    (image,) = disk.images()
+    (name,) = [path for path in image if "/new/" in path]
+    assert find_faults(scenario, image, True) == []
+    assert "torn" in find_faults(scenario, image | {name: b"Return-"}, False)[0]
+    assert "2 copies" in find_faults(scenario, image | {f"{name}x": image[name]}, True)[0]
+    assert "0 copies" in find_faults(scenario, {path: image[path] for path in image if path != name}, True)[0]
