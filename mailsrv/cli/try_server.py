@@ -39,7 +39,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `mailsrv try`."""
     parser.add_argument("--dir", metavar="DIRECTORY", default="", help="where everything lies (default: ./mailsrv-try)")
-    parser.add_argument("--once", action="store_true", help="end after the first message; any free ports will do")
+    parser.add_argument("--once", action="store_true", help="end after the first message")
+    parser.add_argument("--any-port", action="store_true", help="take any free ports, not 2525, 2587 and so on")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     signals = Signals((*_ENDING, signal.SIGCHLD))
     try:
         place = prepare(choose_directory(arguments.dir))
-        ports = find_ports(arguments.once)
+        ports = find_ports(arguments.any_port)
         with Server(write_config(place, ports), clock) as server:
             server.wait_ready(READY_SECONDS)
             _say(f"mailsrv runs in {place.directory} and listens on this machine only (process {server.pid}).\n")
@@ -65,11 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def find_ports(once: bool) -> dict[str, int]:
-    """A free port for every kind; those that are easy to remember, unless it is only for once."""
+def find_ports(any_port: bool) -> dict[str, int]:
+    """A free port for every kind; those that are easy to remember as far as they are free, unless any will do."""
     found: dict[str, int] = {}
     for kind, (preferred, _) in PORTS.items():
-        found[kind] = find_port(0 if once else preferred, frozenset(found.values()))
+        found[kind] = find_port(0 if any_port else preferred, frozenset(found.values()))
     return found
 
 
