@@ -121,9 +121,10 @@ def _judge(state: State, transaction: Transaction) -> Octets | Reply:
 
 
 def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:
+    clock = state.house.clock
     return Envelope(
         transaction.id,
-        state.house.clock.now(),
+        clock.now() - (clock.monotonic() - transaction.started),  # when MAIL came: the log's delays begin there
         transaction.reverse_path,
         tuple(transaction.recipients),
         transaction.parameters,
