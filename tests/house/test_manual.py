@@ -85,9 +85,10 @@ def test_every_command() -> None:
 
 
 def test_every_exit_code() -> None:
+    from mailsrv.cli.mailsrv import INTERRUPTED, UNREAD
     from mailsrv.errors import Exit
 
-    known = {str(int(code)) for code in Exit}
+    known = {str(int(code)) for code in (*Exit, INTERRUPTED, UNREAD)}
     expect_none(compare("mailsrv.8", "exit code", known, find_tags("mailsrv.8", "EXIT STATUS")))
 
 
