@@ -95,7 +95,7 @@ def judge(row: Row, situation: Situation) -> Reply | None:
     if situation.state not in row.states:
         if situation.state is State.START:
             return replies.SAY_LHLO if situation.kind is Kind.LMTP else replies.SAY_EHLO
-        if row.verb == "DATA" and situation.tried and situation.kind is not Kind.LMTP:
+        if row.verb == "DATA" and situation.state is State.MAIL and situation.tried and situation.kind is not Kind.LMTP:
             # RFC 2920 section 3.1 lets DATA behind refused recipients fail like this; LMTP wants 503 (RFC 2033 section
             # 4.2).
             return replies.NO_RECIPIENTS
