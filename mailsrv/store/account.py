@@ -38,6 +38,9 @@ class Store:
         directory = self.directory(account)
         for leaf in LEAVES:
             self._disk.make_directories(f"{directory}/{leaf}")
+        # What was brought here by hand (a restored account) may not be durable yet at any level.
+        for parent in (self._root, self._root.rpartition("/")[0]):
+            self._disk.sync_directory(parent)
         with self._lock:
             self._prepared.add(account)
 

@@ -1,0 +1,37 @@
+"""Names of messages in a Maildir."""
+
+import pytest
+
+from mailsrv.errors import GrammarError
+from mailsrv.store.message import base_name, base_of, size_of
+
+
+def test_a_base_name():
+    assert base_name(1795343882.9, "dZJjly8m63W0", 44, "mx.test") == "1795343882.dZJjly8m63W0.mx.test,S=44"
+
+
+def test_a_host_name_cannot_lead_elsewhere():
+    assert base_name(1, "x1", 2, "a/b:c,d") == "1.x1.a\\057b\\072c\\054d,S=2"
+
+
+@pytest.mark.parametrize("identifier", ["", "../x", "a b", "a,S=1"])
+def test_only_an_id_becomes_part_of_a_name(identifier):
+    with pytest.raises(GrammarError):
+        base_name(1, identifier, 2, "h")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "base"),
+    [
+        ("1.x.h,S=44", 44, "1.x.h,S=44"),
+        ("1.x.h,S=44:2,RS", 44, "1.x.h,S=44"),
+        ("1.x.h,S=44,W=46:2,", 44, "1.x.h,S=44,W=46"),
+        ("1.x.h:2,S", None, "1.x.h"),
+        ("1.x.h", None, "1.x.h"),
+        ("1.x.h,S=x", None, "1.x.h,S=x"),
+        ("1.x.h,S=44k", None, "1.x.h,S=44k"),
+    ],
+)
+def test_what_a_name_tells(name, size, base):
+    assert size_of(name) == size
+    assert base_of(name) == base
