@@ -155,4 +155,3 @@ def _report(error: Exception, text: str = "") -> Exit:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
-

@@ -15,6 +15,7 @@ from mailsrv.system import entropy
 from mailsrv.sasl.scram import SALT_OCTETS, derive, format_key
 from mailsrv.directory.passwords import hash_password, prepare_password
 
+
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
     """None: the password must not be one."""
 

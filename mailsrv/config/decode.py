@@ -13,7 +13,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from mailsrv.config.complaints import Complaints
+from mailsrv.config.complaints import Complaints, name_key
 from mailsrv.config.lines import KeyPath
 from mailsrv.config.schema import Config
 
@@ -58,7 +58,9 @@ def _read(kind: Any, value: Any, path: KeyPath, metadata: Mapping[str, Any], com
         if isinstance(value, dict):
             return _read_table(kind, value, path, complaints)
         wanted = f"a table, [{path[-1]}]"
-        if isinstance(value, list):
+        if isinstance(path[-1], int):  # an element of an array of tables
+            wanted = f"a table, written [[{name_key(path)}]]"
+        elif isinstance(value, list):
             wanted = f"one table, written [{path[-1]}] with single brackets"
     elif get_origin(kind) is list:
         if isinstance(value, list):

@@ -60,8 +60,7 @@ def split_details(local_part: str, delimiters: str) -> Iterator[str]:
 
 
 class Routes:
-    """The addresses of one configuration as tables; every key of them is in the form in which addresses are compared.
-    """
+    """The addresses of one configuration as tables, whose keys have the form in which addresses are compared."""
 
     def __init__(self, config: Config) -> None:
         self.domains = [domain_key(domain) for domain in config.domains]
@@ -122,7 +121,7 @@ class Routes:
                 step = self.find(member)
                 if step is None:
                     if not self.is_local(member.domain):
-                        remote[member.key] = member
+                        remote.setdefault(member.key, member)
                 elif step.account:
                     accounts[step.account] = None
                 elif step.key == start.key:

@@ -31,6 +31,7 @@ _COST = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}"
 _SALT = 16  # octets, RFC 9106 section 3.1 recommends so many
 _DIGEST = 32
 
+
 class Login(Protocol):
     """What a check needs of an account."""
 

@@ -1,7 +1,8 @@
-"""Every directory NN-name here is one configuration: `mailsrv.toml`, and in `expected` exactly what is complained about.
+"""Every directory NN-name here is one configuration: `mailsrv.toml`, and in `expected` exactly what is complained
+about.
 
-`${CERTS}` has pairs made for the run (one, two, and open, whose key everybody may read); a file `mode` gives the permissions.
-An empty `expected` means that the configuration is valid.
+`${CERTS}` has pairs made for the run (one, two, and open, whose key everybody may read); a file `mode` gives the
+permissions. An empty `expected` means that the configuration is valid.
 """
 
 from pathlib import Path
