@@ -33,8 +33,9 @@ GOOD = [
 BAD = [
     b" Alice", b" alice@", b" Doe, Alice <alice@example.org>", b" Alice <alice@example.org",
     b" <alice@example.org> <bob@example.org>", b" <alice@example.org> bob@example.org", b" alice@example.org;",
-    b" Team: alice@example.org", b" (open", b' "open', b" a b@example.org", b" <a b@example.org>", b" alice@example.org>",
-    b" <>", b" Team: Sub: a@example.org;;", b" <alice@example.org>: x;", b" \\", b" <<a@example.org>>",
+    b" Team: alice@example.org", b" (open", b' "open', b" a b@example.org", b" <a b@example.org>",
+    b" alice@example.org>", b" <>",
+    b" Team: Sub: a@example.org;;", b" <alice@example.org>: x;", b" \\", b" <<a@example.org>>",
     b" alice@example.org bob@example.org",
 ]
 

@@ -1,5 +1,8 @@
 """The conversation: greeting, dispatch, offers, TLS, end."""
 
+import base64
+from dataclasses import replace
+
 import pytest
 
 from mailsrv.config.schema import BansConfig
@@ -10,8 +13,8 @@ from mailsrv.smtp.events import (
     Closed, Connected, DataChunk, DataEnd, DataStart, FramingFault, Hello, Kind, Mail, Quit, Rcpt, Reset, StartTls,
 )
 from mailsrv.system.tls import TlsInfo
-from tests.mailsrv.receive.fakes import CONFIG, make_conversation, make_house, with_limits
-from dataclasses import replace
+from tests.mailsrv.receive.dialogue import Dialogue
+from tests.mailsrv.receive.fakes import make_conversation, make_house, with_limits
 
 ALICE = parse_address("alice@example.org")
 AUTHOR = parse_address("author@far.example")
@@ -153,4 +156,102 @@ def test_close_without_greeting_and_twice_counts_nothing() -> None:
 def test_no_decision_record_when_it_is_off() -> None:
     house = make_house(decisions=None)
     assert send(make_conversation(house)).code == 250
-    assert CONFIG.limits.messages > 1
+
+
+# Joined with the real core: what an earlier server did wrong
+
+
+def test_helo_gets_one_line_and_ehlo_the_extensions() -> None:
+    dialogue = Dialogue(make_house())
+    assert dialogue.say("HELO client.example") == ["250 mx.example.org"]
+    lines = dialogue.say("EHLO client.example")
+    assert lines[0] == "250-mx.example.org"
+    assert any("STARTTLS" in line for line in lines)
+    assert not any("AUTH" in line for line in lines)
+
+
+def test_no_second_greeting_after_starttls() -> None:
+    dialogue = Dialogue(make_house())
+    dialogue.hello()
+    assert dialogue.say("STARTTLS")[0].startswith("220 ")
+    dialogue.start_tls(TLS)
+    assert dialogue._run() == []
+    assert not any("STARTTLS" in line for line in dialogue.hello())
+
+
+@pytest.mark.parametrize("kind", [Kind.SMTP, Kind.SUBMISSION, Kind.LMTP])
+def test_the_sequence_is_checked_before_the_recipient(kind: Kind) -> None:
+    dialogue = Dialogue(make_house(), kind)
+    dialogue.hello()
+    addresses = ("alice@example.org", "nobody@example.org", "x@far.example")
+    replies = {dialogue.say(f"RCPT TO:<{address}>")[0] for address in addresses}
+    assert len(replies) == 1
+    assert replies.pop().startswith("503 5.5.1")
+
+
+def test_vrfy_and_expn_tell_nothing() -> None:
+    dialogue = Dialogue(make_house())
+    dialogue.hello()
+    for verb in ("VRFY", "EXPN"):
+        known, unknown = (dialogue.say(f"{verb} {name}") for name in ("alice@example.org", "nobody@example.org"))
+        assert known == unknown
+
+
+def test_submission_offers_logins_inside_tls_only() -> None:
+    dialogue = Dialogue(make_house(), Kind.SUBMISSION)
+    assert not any("AUTH" in line for line in dialogue.hello())
+    assert dialogue.say("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==")[0].startswith("538 5.7.11")
+    dialogue.say("STARTTLS")
+    dialogue.start_tls(TLS)
+    assert "250-AUTH PLAIN LOGIN" in [line.replace("250 ", "250-") for line in dialogue.hello()]
+    assert dialogue.say("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==") == ["235 2.7.0 authentication successful"]
+    assert not any("AUTH" in line for line in dialogue.hello())
+    assert dialogue.say("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==")[0].startswith("503 5.5.1")
+
+
+def test_a_login_before_tls_is_forgotten_with_it() -> None:
+    dialogue = Dialogue(make_house(), Kind.SUBMISSION, without_tls=True)
+    dialogue.hello()
+    assert dialogue.say("AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==")[0].startswith("235")
+    assert dialogue.say("STARTTLS")[0].startswith("220")
+    dialogue.start_tls(TLS)
+    dialogue.hello()
+    assert dialogue.talk.account == ""
+    assert dialogue.say("MAIL FROM:<alice@example.org>")[0].startswith("530")
+
+
+def test_unknown_account_and_wrong_password_look_the_same() -> None:
+    answers = []
+    for name in ("alice", "nobody", "mute"):
+        dialogue = Dialogue(make_house(), Kind.SUBMISSIONS, TLS)
+        dialogue.hello()
+        exchange = base64.b64encode(f"\0{name}\0guess".encode()).decode()
+        answers.append([dialogue.say(f"AUTH PLAIN {exchange}") for _ in range(3)])
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] == ["535 5.7.8 authentication credentials invalid id=SESSION"]
+    assert answers[0][2] == ["421 4.7.0 too many failed logins, closing connection id=SESSION"]
+
+
+def test_a_pipelined_transaction_among_refusals() -> None:
+    dialogue = Dialogue(make_house())
+    dialogue.hello()
+    replies = dialogue.say(
+        "MAIL FROM:<a@far.example>", "RCPT TO:<nobody@example.org>", "RCPT TO:<alice@example.org>",
+        "RCPT TO:<x@far.example>", "DATA",
+    )  # fmt: skip
+    assert [reply[:9] for reply in replies] == ["250 2.1.0", "550 5.1.1", "250 2.1.5", "550 5.7.1", "354 start"]
+    assert replies[1].endswith(" id=SESSION")
+    assert dialogue.say("x", ".") == ["250 2.0.0 accepted as SESSION0"]
+
+
+def test_a_bare_line_feed_ends_the_session_and_keeps_nothing() -> None:
+    house = make_house()
+    dialogue = Dialogue(house)
+    dialogue.hello()
+    dialogue.say("MAIL FROM:<a@far.example>", "RCPT TO:<alice@example.org>", "DATA")
+    replies = dialogue.say(b"x\n.\r\nMAIL FROM:<evil@far.example>")
+    assert len(replies) == 1
+    assert replies[0].startswith("554 5.5.2")
+    dialogue.talk.close("fault")
+    assert not house.delivery.kept
+    assert [record["verdict"] for record in house.decisions.written] == ["abandoned"]

@@ -1,4 +1,4 @@
-"""The house: its allow list, and that the real services fit."""
+"""The house: its allow list."""
 
 import pytest
 
