@@ -59,6 +59,7 @@ def build_house(context: WorkerContext) -> House:
     layout = Layout(config.data_dir)
     directory = Directory.from_config(config)
     store = Store(disk, config.data_dir)
+    store.prepare(*(account.name for account in config.accounts))
     quota = Quota(disk, store, clock)
     waker = Waker()
     spool = Spool(disk, config.data_dir, waker)

@@ -33,16 +33,23 @@ class Store:
             raise ValueError(f"{account!r} is not the name of an account")
         return f"{self._root}/{account}"
 
-    def prepare(self, account: str) -> None:
-        """Make the account's tmp, new and cur where they are missing; all are durable afterwards."""
-        directory = self.directory(account)
-        for leaf in LEAVES:
-            self._disk.make_directories(f"{directory}/{leaf}")
-        # What was brought here by hand (a restored account) may not be durable yet at any level.
-        for parent in (self._root, self._root.rpartition("/")[0]):
-            self._disk.sync_directory(parent)
+    def prepare(self, *accounts: str) -> None:
+        """Make the accounts' tmp, new and cur where they are missing; all are durable afterwards.
+
+        What is there already is synced too: another process may have made it and crashed before it did so, or it was
+        brought here by hand (a restored account). One sync an account, and two for all.
+        """
+        for account in accounts:
+            directory = self.directory(account)
+            for leaf in LEAVES:
+                if not self._disk.exists(f"{directory}/{leaf}"):
+                    self._disk.make_directories(f"{directory}/{leaf}")
+            self._disk.sync_directory(directory)
+        if accounts:
+            for parent in (self._root, self._root.rpartition("/")[0]):
+                self._disk.sync_directory(parent)
         with self._lock:
-            self._prepared.add(account)
+            self._prepared.update(accounts)
 
     def new_directory(self, account: str) -> str:
         """The account's new/, prepared once per process: another one may have made it and crashed before syncing."""
