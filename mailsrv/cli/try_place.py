@@ -76,20 +76,20 @@ class Place:
         return [str(path) for path in _files(f"{self.data_dir}/spool/queue")]
 
 
-def choose_directory(wanted: str) -> str:
-    """The directory to use: `wanted`, or mailsrv-try below the current one. Raises Refused when others than root must
-    enter it and cannot.
+def choose_directory(wanted: str) -> tuple[str, str]:
+    """The directory to use, `wanted` or mailsrv-try below the current one, and the reason if it is another ("" if not).
 
     Started as root, the workers become somebody else; from a place that only root can enter, FALLBACK is used instead.
+    Raises Refused when `wanted` is such a place.
     """
     directory = os.path.abspath(wanted or NAME)
     closed = _closed_above(directory) if os.geteuid() == 0 else ""
     if not closed:
-        return directory
+        return directory, ""
+    reason = f"{closed} is closed to all but root, and the workers never run as root"
     if wanted:
-        advice = f"choose a directory that they can enter, such as --dir {FALLBACK}"
-        raise Refused(f"{closed} is closed to all but root, and the workers never run as root: {advice}")
-    return FALLBACK
+        raise Refused(f"{reason}: choose a directory that they can enter, such as --dir {FALLBACK}")
+    return FALLBACK, reason
 
 
 def prepare(directory: str) -> Place:

@@ -8,9 +8,12 @@ the system gives it.
 """
 
 import argparse
+import os
 import select
 import shlex
+import shutil
 import signal
+import sys
 from collections.abc import Mapping
 
 from mailsrv.errors import Exit, Refused
@@ -48,11 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     clock = SystemClock()
     signals = Signals((*_ENDING, signal.SIGCHLD))
     try:
-        place = prepare(choose_directory(arguments.dir))
+        directory, reason = choose_directory(arguments.dir)
+        if reason:
+            _say(f"{reason}, so everything lies in {directory}.")
+        place = prepare(directory)
         ports = find_ports(arguments.any_port)
         with Server(write_config(place, ports), clock) as server:
             server.wait_ready(READY_SECONDS)
-            _say(f"mailsrv runs in {place.directory} and listens on this machine only (process {server.pid}).\n")
+            _say(f"mailsrv runs in {place.directory} and listens on this machine only (process {server.pid}).")
             prove(place, ports, clock)
             if not arguments.once:
                 _say(explain(place, ports))
@@ -88,7 +94,7 @@ def prove(place: Place, ports: Mapping[str, int], clock: Clock) -> None:
         select.select([], [], [], _LOOK_SECONDS)
     milliseconds = (clock.monotonic() - began) * 1000
     _say(f"A message from {sender} to {recipient}, with STARTTLS and a login, took {milliseconds:.0f} ms and lies in")
-    _say(f"  {found[0]}\n")
+    _say(f"  {found[0]}")
 
 
 def commands(place: Place, ports: Mapping[str, int]) -> dict[str, list[str]]:
@@ -129,6 +135,7 @@ def commands(place: Place, ports: Mapping[str, int]) -> dict[str, list[str]]:
 def explain(place: Place, ports: Mapping[str, int]) -> str:
     """What the user reads while it runs."""
     lines = [
+        "",
         "The accounts and their passwords:",
         *(f"  {name:<8}{password:<20}{name}@{DOMAIN}" for name, password in place.passwords.items()),
         "",
@@ -139,12 +146,12 @@ def explain(place: Place, ports: Mapping[str, int]) -> str:
         if kind == "lmtp" and place.lmtp_socket:
             lines[-1] += f"; also the socket {place.lmtp_socket}"
         lines += [f"    {command}" for command in made]
-    server = f"mailsrv --config {shlex.quote(place.path('mailsrv.toml'))}"
+    server = f"{_program()} --config {shlex.quote(place.path('mailsrv.toml'))}"
     lines += [
         "",
         "Where things lie:",
         f"  mail of bob        {place.data_dir}/accounts/bob/new/",
-        f"  mail to elsewhere  {place.data_dir}/spool/queue/  (it stays there and is never sent)",
+        f"  mail to elsewhere  {place.data_dir}/spool/queue/  (held there; it is never sent anywhere)",
         f"  log                {place.path('log')}",
         f"  decisions          {place.data_dir}/decisions/current.jsonl",
         f"  configuration      {place.path('mailsrv.toml')}",
@@ -177,6 +184,12 @@ def _wait(signals: Signals, server: Server) -> None:
         select.select([signals.socket], [], [])
         if set(signals.take()) & set(_ENDING):
             return
+
+
+def _program() -> str:
+    """How this program is called: by its name where the shell finds it so, else by its path."""
+    found, own = shutil.which("mailsrv"), os.path.abspath(sys.argv[0])
+    return "mailsrv" if found and os.path.realpath(found) == os.path.realpath(own) else shlex.quote(own)
 
 
 def _say(text: str) -> None:

@@ -143,9 +143,10 @@ def test_every_command_that_it_prints_works(directory):
             else:
                 assert len(find_mail(directory)) == before + 1, command
             ran += 1
-        for question in re.findall(r"^  (mailsrv .*)$", said, re.MULTILINE):
-            asked = question.replace("mailsrv", f"{sys.executable} {PROGRAM}", 1)
-            done = run_command(asked)
+        questions = re.findall(r"^  \S*mailsrv (--config .*)$", said, re.MULTILINE)
+        assert len(questions) == 3
+        for question in questions:
+            done = run_command(f"{sys.executable} {PROGRAM} {question}")
             assert done.returncode == 0, f"{question}\n{done.stdout}{done.stderr}"
     if not ran:
         pytest.skip("neither swaks nor curl nor openssl is installed")
@@ -169,6 +170,23 @@ def test_root_is_told_of_a_directory_that_the_workers_cannot_enter(directory):
     done = run_once(directory / "below")
     assert done.returncode == 69
     assert f"{directory} is closed to all but root" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others do not need to let anybody in")
+def test_root_in_a_closed_directory_uses_another_place(directory):
+    fallback = Path("/var/tmp/mailsrv-try")
+    if fallback.exists():
+        pytest.skip(f"{fallback} is in use")
+    directory.mkdir(0o700)
+    command = [sys.executable, PROGRAM, "try", "--once", "--any-port"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=directory)
+    try:
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"{directory} is closed to all but root" in done.stdout
+        assert len(find_mail(fallback)) == 1
+        assert not list(directory.iterdir())
+    finally:
+        shutil.rmtree(fallback)
 
 
 def test_a_directory_with_other_things_is_left_alone(directory):
