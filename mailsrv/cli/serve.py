@@ -47,11 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def serve(options: Options, config: Config, build: Build, teller: Teller | None = None) -> int:
     """One server from its start to its end; in a daemon `teller` hears how the start went."""
-    keep_stderr = config.log.destination == "stderr"
-
     def tell(code: int, text: str) -> None:
         if teller is not None:
-            teller.tell(code, text, keep_stderr)
+            teller.tell(code, text)
         elif text:
             print(text, file=sys.stderr)
 
@@ -62,6 +60,8 @@ def serve(options: Options, config: Config, build: Build, teller: Teller | None 
         code = Exit.CONFIG if isinstance(error, ConfigError) else Exit.UNAVAILABLE
         tell(Exit.TEMPFAIL if isinstance(error, StorageFull) else code, f"mailsrv: {error}")
         return code
+    if teller is not None and config.log.destination != "stderr":
+        teller.give_up_stderr()
     try:
         supervisor = Supervisor(opening, on_ready=lambda: tell(Exit.OK, ""))
         events.start(supervisor.log, version=__version__, config=options.config_path, pid=os.getpid())

@@ -90,6 +90,14 @@ class Opening:
         self.premises.prepare()
         self.premises.take(lambda text: _advise(log, text))
         self.notifier = Status(Notifier(environ), self.clock)
+        try:
+            self._furnish(config, build, log, passed)
+        except BaseException:
+            self.premises.release()
+            raise
+
+    def _furnish(self, config: Config, build: Build, log: Log, passed: list[int]) -> None:
+        """What needs the data_dir for this server alone."""
         bans = Bans(self.premises.path(BANS), self.premises.path(BANS_LOCK), self._disk, self.clock)
         counts = Counts(entropy.octets(_KEY_OCTETS), self.clock, config.bans.window_seconds)
         self.services = Services(build, counts, bans, self.premises, self._identity, self.clock)
@@ -97,8 +105,8 @@ class Opening:
         for complaint in complaints:
             _advise(log, complaint)
         self.first = self._make(1, config, adopted, log)
-        if options.pid_file:
-            self._disk.replace(options.pid_file, f"{os.getpid()}\n".encode(), 0o644)
+        if self.options.pid_file:
+            self._disk.replace(self.options.pid_file, f"{os.getpid()}\n".encode(), 0o644)
         # What is there now is never looked at by the collector, so that its pages stay shared with the workers.
         gc.collect()
         gc.freeze()

@@ -30,10 +30,10 @@ class Signals:
         except BlockingIOError:
             return []
 
-    def forget(self) -> None:
-        """In a child, or at the end: back to the system's own actions."""
+    def forget(self, then: signal.Handlers = signal.SIG_DFL) -> None:
+        """In a child: back to the system's own actions; or at the end: ignore them, all is done."""
         signal.set_wakeup_fd(-1)
         for number in self._numbers:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, then)
         self.socket.close()
         self._writer.close()

@@ -75,7 +75,7 @@ class Supervisor:
         events.stop(self.log, reason=self.stopping)
         self._control.remove()
         self._control.close()
-        self._signals.forget()
+        self._signals.forget(signal.SIG_IGN)
         self._selector.close()
         return int(self._code)
 

@@ -100,16 +100,18 @@ class Teller:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def tell(self, code: int, text: str, keep_stderr: bool = True) -> None:
-        """Let the waiting process end with `code` after printing `text`; standard error is given up unless it is
-        kept.
+    def give_up_stderr(self) -> None:
+        """Let go of the caller's standard error, which would else stay open as long as the daemon and its children
+        live.
         """
+        _silence(2)
+
+    def tell(self, code: int, text: str) -> None:
+        """Let the waiting process end with `code` after printing `text`; only the first call counts."""
         if self._descriptor < 0:
             return
-        if not keep_stderr:
-            _silence(2)
         try:
-            os.write(self._descriptor, f"{code} {text}".encode("utf-8", "replace"))
+            os.write(self._descriptor, f"{code} {text}\0".encode("utf-8", "replace"))
         except OSError:
             pass  # whoever waited was stopped by hand; the daemon goes on
         os.close(self._descriptor)
@@ -130,10 +132,13 @@ def detach() -> Told | Teller:
         raise Refused(f"cannot start a process: {error.strerror}") from error
     if child:
         os.close(writer)
-        with open(reader, "rb") as pipe:
-            said = pipe.read().decode("utf-8", "replace")
+        said = b""
+        # Not to the end of file: the daemon's own children have the other end, too.
+        while not said.endswith(b"\0") and (part := os.read(reader, 65536)):
+            said += part
+        os.close(reader)
         os.waitpid(child, 0)
-        code, _, text = said.partition(" ")
+        code, _, text = said.removesuffix(b"\0").decode("utf-8", "replace").partition(" ")
         return Told(int(code), text) if code.isdigit() else Told(1, "the server ended before it was ready; see its log")
     os.close(reader)
     os.setsid()
