@@ -1,6 +1,8 @@
 """The schema: each key says what it is for, and what it promises about itself holds."""
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +55,35 @@ def test_secrets_are_marked() -> None:
         if key.metadata.get("secret")
     }
     assert marked == {"AccountConfig.password_hash", "AccountConfig.scram_sha_256"}
+
+
+TYPES = {"str": "string", "int": "number", "bool": "boolean", "list": "array of", "dict": "table"}
+
+
+def test_the_manual_has_every_type_and_default() -> None:
+    page = (Path(__file__).resolve().parents[3] / "man" / "mailsrv.toml.5").read_text(encoding="utf-8")
+    tables = {(table.__doc__ or "").strip(): table for table in TABLES}
+    tables["Top of the file"] = tables.pop(Config.__doc__)
+    seen = 0
+    for section in page.partition(".Sh KEYS")[2].partition(".Sh FILES")[0].split(".Ss ")[1:]:
+        title, _, text = section.partition("\n")
+        fields = {key.name: key for key in dataclasses.fields(tables[title.removeprefix("\\&")])}
+        for name, kind, default in re.findall(r"^\.It Ic (\w+) : Ar (.*?) , (.*)$", text, re.MULTILINE):
+            key = fields[name]
+            wanted = TYPES[getattr(key.type, "__origin__", key.type).__name__]
+            assert kind.startswith(wanted), name
+            value = key.default if key.default is not dataclasses.MISSING else None
+            if key.default_factory is not dataclasses.MISSING:
+                value = key.default_factory()
+            shown = {"No required": None, "No empty": {}, "Li []": [], "Li false": False, "Qq \\&": ""}.get(
+                default, default
+            )
+            if isinstance(shown, str) and shown:
+                shown = int(shown[3:]) if kind == "number" else shown.removeprefix("Qq Li ")
+            assert shown == value, name
+            for bound in ("low", "high"):
+                assert key.metadata.get(bound, 0) in (0, 1, 65535, *map(int, re.findall(r"\d+", text))), name
+            seen += 1
+    assert seen == sum(len(dataclasses.fields(table)) for table in TABLES) - len(
+        ["source", "accounts", "listeners", "tls", "limits", "bans", "privileges", "log", "dns"]
+    )
