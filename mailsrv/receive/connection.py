@@ -52,6 +52,8 @@ _DIALECTS = {Kind.LMTP: "LMTP"}
 class Conversation:
     """One session's policy."""
 
+    __slots__ = ("_began", "_counted", "_house", "_logins", "_shown", "_state")
+
     def __init__(self, peer: Peer, house: House) -> None:
         self._house = house
         self._state = State(peer, house)

@@ -62,6 +62,8 @@ def delay_of(failures: int) -> float:
 class Logins:
     """The exchanges of one session, one after the other."""
 
+    __slots__ = ("_failures", "_mechanism", "_name", "_state")
+
     def __init__(self, state: State) -> None:
         self._state = state
         self._failures = 0
@@ -163,12 +165,12 @@ class Logins:
             return False
         reason = f"{recent} failed logins within {bans.window_seconds} s"
         try:
-            house.bans.add(client, bans.ban_seconds, reason)
+            ban = house.bans.add(client, bans.ban_seconds, reason)
         except StorageError as error:
             events.storage(house.log, path=house.config.data_dir, reason=str(error))
             return True
         house.throttle.count("bans")
-        events.ban(house.log, address=client, seconds=bans.ban_seconds, reason=reason)
+        events.ban(house.log, address=ban.network, seconds=bans.ban_seconds, reason=reason)
         return True
 
     def _log(self, name: str, result: str) -> None:

@@ -106,9 +106,6 @@ class FakeThrottle:
     def total(self) -> int:
         return sum(self.open.values())
 
-    def failures(self, client: str) -> int:
-        return self.failed.get(client, 0)
-
     def login_failed(self, client: str) -> int:
         self.failed[client] = self.failed.get(client, 0) + 1
         return self.failed[client]
@@ -123,17 +120,24 @@ class FakeThrottle:
 
 class FakeBans:
     def __init__(self) -> None:
-        self.added: list[tuple[str, float, str]] = []
+        self.added: list[FakeBan] = []
         self.error: Exception | None = None
 
-    def banned(self, client: str) -> object | None:
-        return next((one for one in self.added if one[0] == client), None)
+    def banned(self, client: str) -> "FakeBan | None":
+        return next((one for one in self.added if one.network == client), None)
 
-    def add(self, address: str, seconds: float, reason: str) -> object:
+    def add(self, address: str, seconds: float, reason: str) -> "FakeBan":
         if self.error:
             raise self.error
-        self.added.append((address, seconds, reason))
+        self.added.append(FakeBan(address, seconds, reason))
         return self.added[-1]
+
+
+@dataclass(frozen=True)
+class FakeBan:
+    network: str
+    seconds: float
+    reason: str
 
 
 class Lines(Log):

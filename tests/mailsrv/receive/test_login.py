@@ -169,7 +169,7 @@ def test_failures_ban_the_address() -> None:
             replies += [talk.answer(plain("alice", "guess")) for _ in range(3)][: 10 - len(replies)]
     assert replies[:9] == [INVALID, INVALID, ENOUGH] * 3
     assert replies[9] == ENOUGH
-    assert house.bans.added[0][:2] == ("192.0.2.7", 3600)
+    assert (house.bans.added[0].network, house.bans.added[0].seconds) == ("192.0.2.7", 3600)
     assert house.log.of("ban")[0]["address"] == "192.0.2.7"
     assert house.log.of("login")[9]["result"] == "banned"
     assert house.throttle.counts["bans"] >= 1
