@@ -68,10 +68,10 @@ class Input:
 
     def take(self, count: int) -> bytes:
         """Consume at most `count` octets; `count` below 0 means all."""
-        start = self._at
-        end = len(self._buffer) if count < 0 else min(start + count, len(self._buffer))
-        self._at = self._scanned = end
-        return self._buffer[start:end]
+        buffer, start = self._buffer, self._at
+        end = len(buffer) if count < 0 else min(start + count, len(buffer))
+        self._consume(end)
+        return buffer[start:end]
 
     def give_back(self, octets: bytes) -> None:
         """Put octets back that were taken too much. Only right after `take` of everything."""
@@ -91,7 +91,7 @@ class Input:
             if len(buffer) - start > limit or self._dropped:
                 self._drop(limit, auth_limit)
             return None
-        self._at = self._scanned = end
+        self._consume(end)
         line = buffer[start:end]
         total = self._dropped + len(line)
         if not line.endswith(b"\r\n") or total > limit or line.find(b"\r") != len(line) - 2 or b"\0" in line:
@@ -99,6 +99,14 @@ class Input:
         too_long = total > (auth_limit if line[:5].upper() == b"AUTH " and not self._dropped else limit)
         self._dropped = 0
         return line[:-2], too_long or total != len(line)
+
+    def _consume(self, end: int) -> None:
+        """Everything before `end` is consumed. An empty buffer is let go: idle sessions hold no memory for what they
+        once received."""
+        if end == len(self._buffer):
+            self._buffer = b""
+            end = 0
+        self._at = self._scanned = end
 
     def _drop(self, limit: int, auth_limit: int) -> None:
         """Check the part of a line that is here, and keep none of it once the line is too long (but a last CR)."""

@@ -1,13 +1,13 @@
 """Dialogs: what a client says and what it must hear, as text files (tests/cases/smtp/*.dialog).
 
-Directives come first, each once: `kind: smtp|submission|submissions|lmtp`, `tls: yes`, `offer: starttls PLAIN LOGIN` (before TLS),
-`offer-tls: PLAIN` (behind `t:`), `limits: recipients=2 errors=3`. Then lines, in order:
+Directives come first, each once: `kind: smtp|submission|submissions|lmtp`, `tls: yes`, `offer: starttls PLAIN LOGIN`
+(before TLS), `offer-tls: PLAIN` (behind `t:`), `limits: recipients=2 errors=3`. Then lines, in order:
 
     c: text     the client sends text and CRLF         C: text     the client sends text without CRLF
     s: reply    a reply line begins with these words   s: 250*     one whole reply with this code, however many lines
     e: event    this event is given (in this order; others may stand between)
     p: Event r  policy answers the next event of this kind with r (`r | r`: one for each recipient) instead of yes
-    t:          the TLS handshake happens here         x: closed   at the end the session is over; x: eof: the client ends
+    t:          the TLS handshake happens here         x: closed   at the end the session is over (eof: the client ends)
 
 Escapes in c, C and e: \\r \\n \\t \\0 \\\\ \\xHH \\uHHHH; `{1000*a}` is a thousand times a. `#` begins a comment line.
 """
