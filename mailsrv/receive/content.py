@@ -161,7 +161,7 @@ def _deliver_each(state: State, transaction: Transaction, octets: Octets) -> lis
             results[account] = accepted if failure is None else storage_reply(state, failure)
     transaction.delivered = [account for account, reply in results.items() if reply is accepted]
     replies = []
-    for path, accounts, _rule in transaction.forward_paths:
+    for path, accounts in transaction.forward_paths:
         reply = next((results[one] for one in accounts if results[one] is not accepted), accepted)
         replies.append(reply if reply is accepted else decision.refuse(state, "data", reply, path))
     return replies

@@ -91,15 +91,12 @@ def _parameters(parameters: MailParameters) -> dict[str, Any]:
 
 def _recipients(transaction: Transaction) -> list[dict[str, Any]]:
     """Every RCPT: forward-path, rule that answered, accounts, and the reply where it was refused."""
-    accepted: list[dict[str, Any]] = [
+    return [
         {"forward_path": str(path), "rule": rule, "accounts": accounts, "result": "accept"}
-        for path, accounts, rule in transaction.forward_paths
+        if reply is None
+        else {"forward_path": str(path), "rule": rule, "result": verdict_of(reply), "reply": str(reply)}
+        for path, rule, accounts, reply in transaction.asked
     ]
-    for path, rule, reply in transaction.refused:
-        accepted.append(
-            {"forward_path": str(path), "rule": rule, "result": verdict_of(reply), "reply": str(reply)}
-        )
-    return accepted
 
 
 _NOTHING = MailParameters()

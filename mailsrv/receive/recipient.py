@@ -28,6 +28,8 @@ TOO_MANY = Reply(452, "4.5.3", "too many recipients after expansion, send the re
 
 # An alias may stand for this many addresses; one such alias always fits beside limits.recipients others.
 _EXPANSION = 1000
+# Refusals that one record keeps; a client that goes on asking does not fill our memory.
+_ASKED = 2000
 
 
 def answer_rcpt(state: State, event: Rcpt) -> Reply:
@@ -38,12 +40,16 @@ def answer_rcpt(state: State, event: Rcpt) -> Reply:
     expansion = state.house.directory.expand(path)
     reply = _decide(state, transaction, path, expansion)
     if reply is not OK:
-        transaction.refused.append((path, expansion.rule, reply))
+        if len(transaction.asked) < _ASKED:
+            transaction.asked.append((path, expansion.rule, (), reply))
         return decision.refuse(state, "rcpt", reply, path)
+    accounts = tuple(expansion.accounts)
+    transaction.forward_paths.append((path, accounts))
     if expansion.local:
+        transaction.asked.append((path, expansion.rule, accounts, None))
         _add_local(state, transaction, event, expansion)
     else:
-        transaction.forward_paths.append((path, (), "relay"))
+        transaction.asked.append((path, "relay", (), None))
         _add_remote(transaction, Recipient(path, event.dsn))
     return OK
 
@@ -92,7 +98,6 @@ def _add_local(state: State, transaction: Transaction, event: Rcpt, expansion: E
     """Add what a local address stands for, leaving out who is there already."""
     path = event.forward_path
     accounts = expansion.accounts
-    transaction.forward_paths.append((path, tuple(accounts), expansion.rule))
     is_alias = len(accounts) != 1 or bool(expansion.remote) or expansion.rule not in _DIRECT
     for name in accounts:
         if name not in transaction.accounts:

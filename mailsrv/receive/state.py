@@ -18,15 +18,15 @@ from mailsrv.system.tls import TlsInfo
 class Transaction:
     """One MAIL to the end of its message.
 
-    `forward_paths`: (forward-path, accounts it stands for, rule that found them) of each RCPT that was answered
-    positively, in order. `recipients`: what they became, each account and each remote address once. `quotas`: the limit
-    of each account that has one. `rules`: (stage, rule, input, result) of every rule that was asked. `refused`:
-    (forward-path, rule, reply) of the RCPTs that were refused. `fault`: why the message cannot be kept.
+    `asked`: (forward-path, rule that answered, accounts it stands for, refusing reply or None) of each RCPT, in order.
+    `forward_paths`: (forward-path, accounts) of those that were taken. `recipients`: what they became, each account and
+    each remote address once. `quotas`: the limit of each account that has one. `rules`: (stage, rule, input, result) of
+    every other rule that was asked. `fault`: why the message cannot be kept.
     """
 
     __slots__ = (
-        "accounts", "delivered", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
-        "recipients", "refused", "remote", "reverse_path", "rules", "scratch", "started",
+        "accounts", "asked", "delivered", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
+        "recipients", "remote", "reverse_path", "rules", "scratch", "started",
     )
 
     def __init__(self, id: str, started: float, reverse_path: ReversePath, parameters: MailParameters) -> None:
@@ -34,13 +34,13 @@ class Transaction:
         self.started = started
         self.reverse_path = reverse_path
         self.parameters = parameters
-        self.forward_paths: list[tuple[Address, tuple[str, ...], str]] = []
+        self.asked: list[tuple[Address, str, tuple[str, ...], Reply | None]] = []
+        self.forward_paths: list[tuple[Address, tuple[str, ...]]] = []
         self.recipients: list[Recipient] = []
         self.accounts: set[str] = set()
         self.remote: set[str] = set()
         self.quotas: dict[str, int] = {}
         self.rules: list[tuple[str, str, Any, str]] = []
-        self.refused: list[tuple[Address, str, Reply]] = []
         self.scratch: Scratch | None = None
         self.fault: Reply | None = None
         self.delivered: list[str] = []

@@ -35,20 +35,20 @@ def test_an_accepted_transaction() -> None:
             "parameters": {"size": 18, "body": "8BITMIME"},
             "recipients": [
                 {
-                    "forward_path": "team@example.org", "rule": "alias", "accounts": ["alice", "bob"],
-                    "result": "accept",
-                },
-                {
-                    "forward_path": "alice+tag@example.org", "rule": "detail", "accounts": ["alice"],
-                    "result": "accept",
-                },
-                {
                     "forward_path": "nobody@example.org", "rule": "unknown", "result": "reject",
                     "reply": "550 5.1.1 no such user",
                 },
                 {
                     "forward_path": "x@far.example", "rule": "not_local", "result": "reject",
                     "reply": "550 5.7.1 relaying denied",
+                },
+                {
+                    "forward_path": "team@example.org", "rule": "alias", "accounts": ["alice", "bob"],
+                    "result": "accept",
+                },
+                {
+                    "forward_path": "alice+tag@example.org", "rule": "detail", "accounts": ["alice"],
+                    "result": "accept",
                 },
             ],
             "size": len(MESSAGE),

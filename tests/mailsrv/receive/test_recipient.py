@@ -67,7 +67,7 @@ def test_each_account_once_whatever_the_address() -> None:
         ("alice+a@example.org", "alice", ""),
         ("bob@example.org", "bob", "team@example.org"),
     ]
-    assert [len(accounts) for _, accounts, _ in state.transaction.forward_paths] == [1, 1, 2, 1]
+    assert [len(accounts) for _, accounts in state.transaction.forward_paths] == [1, 1, 2, 1]
 
 
 def test_remote_members_of_aliases_and_relayed_recipients_once() -> None:
@@ -93,9 +93,18 @@ def test_refusals_are_logged_and_kept_for_the_record() -> None:
     state = begin(house)
     rcpt(state, "nobody@example.org")
     assert house.log.of("refused")[0]["to"] == "nobody@example.org"
-    assert [(str(path), rule, reply) for path, rule, reply in state.transaction.refused] == [
+    assert [(str(path), rule, reply) for path, rule, _, reply in state.transaction.asked] == [
         ("nobody@example.org", "unknown", UNKNOWN)
     ]
+
+
+def test_refusals_that_are_kept_are_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(recipient, "_ASKED", 2)
+    state = begin()
+    for _ in range(5):
+        rcpt(state, "nobody@example.org")
+    assert rcpt(state, "alice@example.org") == OK
+    assert len(state.transaction.asked) == 3
 
 
 def quota_house(used: dict[str, int]):

@@ -12,7 +12,7 @@ from tests.mailsrv.receive.test_login import TLS
 
 def field(state: State, *, smtputf8: bool = False) -> bytes:
     transaction = Transaction("ID", 0.0, None, MailParameters(smtputf8=smtputf8))
-    transaction.forward_paths.append((parse_address("alice@example.org"), ("alice",), "account"))
+    transaction.forward_paths.append((parse_address("alice@example.org"), ("alice",)))
     return stamp(state, transaction, 0.0).replace(b"\r\n\t", b" ")
 
 
