@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from mailsrv.errors import GrammarError
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient
-from mailsrv.spool.format import decode, decode_envelope, encode_envelope
+from mailsrv.spool.format import RECORDS, decode, decode_envelope, encode_envelope
+
+from tests.house.manual import read_page
+from tests.house.source import TOP
 
 ENVELOPE = Envelope(
     id="dZJjly8m63W0",
@@ -103,3 +106,18 @@ def test_anything_else_is_refused(line, complaint):
 def test_garbage_is_never_an_accident(octets):
     with pytest.raises(GrammarError):
         decode(octets)
+
+
+PAGE = {
+    "Envelope": ["version", "nonce", *RECORDS.keys(Envelope)],
+    "Recipient": RECORDS.keys(Recipient),
+    "Reports": RECORDS.keys(DsnRequest),
+    "Parameters": RECORDS.keys(MailParameters),
+}
+
+
+@pytest.mark.parametrize("subsection", PAGE)
+def test_the_page_names_the_same_keys(subsection):
+    _, items = read_page(TOP / "man/mailsrv-spool.5")
+    documented = [item.tag for item in items if item.section == "A QUEUE FILE" and item.subsection == subsection]
+    assert documented == PAGE[subsection]

@@ -9,6 +9,8 @@ from mailsrv.spool import layout
 from mailsrv.spool.layout import prepare
 from mailsrv.system.disk import Disk
 
+from tests.house.manual import find_tags
+
 
 def test_a_new_data_dir(tmp_path):
     made = prepare(Disk(), str(tmp_path / "data"))
@@ -40,3 +42,8 @@ def test_a_spool_without_its_format_is_not_guessed_at(tmp_path):
     (tmp_path / "FORMAT").unlink()
     with pytest.raises(Refused, match="FORMAT is missing"):
         prepare(Disk(), str(tmp_path))
+
+
+def test_the_page_names_the_same_files():
+    documented = set(find_tags("mailsrv-spool.5", "FILES"))
+    assert documented == {*layout.DIRECTORIES, layout.FORMAT, layout.WAKE}

@@ -11,6 +11,7 @@ from mailsrv.spool import queueid
 from mailsrv.spool.queueid import ALPHABET, QueueIds, child, is_id, time_of
 
 from tests.fakes.clock import FakeClock
+from tests.house.source import TOP
 
 END = 52**9 / 1e6  # in 2058
 
@@ -83,3 +84,7 @@ def test_what_is_no_id(text):
     assert not is_id(text)
     with pytest.raises(GrammarError):
         time_of(text)
+
+
+def test_the_page_names_the_same_alphabet():
+    assert ALPHABET in (TOP / "man/mailsrv-spool.5").read_text(encoding="utf-8")

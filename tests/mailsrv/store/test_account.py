@@ -4,10 +4,13 @@ import os
 
 import pytest
 
-from mailsrv.store.account import Store
+from mailsrv.store import notify, quota
+from mailsrv.store.account import ACCOUNTS, LEAVES, Store
 from mailsrv.system.disk import Disk
 
 from tests.fakes.disk import FakeDisk
+from tests.house.manual import find_tags
+from tests.house.source import TOP
 
 
 def test_a_maildir_is_made_and_is_private(tmp_path):
@@ -53,3 +56,14 @@ def test_mailboxes_are_the_maildir_and_what_begins_with_a_dot(tmp_path):
     for directory in (".Sent/cur", ".Trash/cur", "other/cur", ".empty"):
         (home / directory).mkdir(parents=True)
     assert store.mailboxes("alice") == [str(home), str(home / ".Sent"), str(home / ".Trash")]
+
+
+def test_the_page_names_the_same_files():
+    documented = set(find_tags("mailsrv-store.5", "FILES"))
+    assert documented == {*(f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)), notify.WATCH}
+
+
+def test_the_page_has_the_numbers_of_the_code():
+    page = (TOP / "man/mailsrv-store.5").read_text(encoding="utf-8")
+    assert f"longer than {quota.MAX_OCTETS} octets" in page
+    assert f"older than {quota.OLD_SECONDS // 60} minutes" in page
