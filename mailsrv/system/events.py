@@ -33,7 +33,7 @@ FIELDS = {
     "config": "path of the configuration",
     "delays": "seconds before the queue/in the queue/to connect/to transmit",
     "dsn": "enhanced status code (RFC 3463)",
-    "end": "how the session ended",
+    "end": "how the session ended: quit, closed (by the client), kicked, or a reason",
     "expires": "end of a certificate's validity, RFC 3339",
     "file": "path of a certificate or key",
     "from": "reverse-path; <> for the null one",
@@ -52,11 +52,11 @@ FIELDS = {
     "refused": "replies of the session that refused something",
     "relay": "next hop, host and address; local for an account",
     "reply": "the refusing reply as sent",
-    "result": "outcome of a login (ok, wrong, slow, busy, banned) or of a reload (ok, refused)",
+    "result": "outcome of a login (ok, wrong, busy, banned) or of a reload (ok, refused)",
     "seconds": "how long it took, or how long a ban lasts",
     "size": "octets of the message",
-    "stage": "command that was refused: connect, helo, mail, rcpt, data ...",
-    "state": "what became of a process or certificate",
+    "stage": "what was refused: connect, mail, rcpt, data or login",
+    "state": "what became of a process, or of a certificate (loaded, kept)",
     "status": "delivered, relayed, expanded, delayed or failed (RFC 3464)",
     "tls": "TLS version and cipher",
     "to": "forward-path",
@@ -109,22 +109,21 @@ EVENTS = {
     "certificate": Event(
         "notice",
         ("file", "state", "reason", "names", "expires"),
-        "a certificate is used; level error when it was refused and the old one stays",
+        "a certificate is used; level error when changed files are wrong and the old one is kept",
     ),
     "storage": Event("error", ("path", "reason"), "the disk refused something"),
     "tls": Event("info", ("id", "client", "reason"), "a TLS handshake failed"),
     "bug": Event("error", ("where", "id", "traceback"), "the program went wrong; please report it"),
-    "config": Event("error", ("complaint",), "one fault of the configuration"),
+    "config": Event("error", ("complaint",), "one fault of the configuration; level notice for advice"),
 }
 
-_REFUSED_CERTIFICATE = ("refused", "kept")
 _TROUBLED_WORKER = ("died", "backoff")
 
 
 def delays(before: float, queue: float = 0.0, connect: float = 0.0, transmit: float = 0.0) -> str:
     """The stages of a delivery, in seconds, as `a/b/c/d`: before the queue, in it, to connect, to transmit."""
     return "/".join(
-        "0" if stage < 0.005 else f"{stage:.2f}".rstrip("0").rstrip(".") if stage < 100 else f"{stage:.0f}"
+        "0" if stage < 0.0005 else f"{stage:.3f}".rstrip("0").rstrip(".") if stage < 100 else f"{stage:.0f}"
         for stage in (before, queue, connect, transmit)
     )
 
@@ -222,7 +221,7 @@ def session(
     refused: int,
     end: str,
 ) -> None:
-    """A session ended; `end` says how: quit, lost, timeout, drained, kicked, limit ..."""
+    """A session ended; `end` says how: quit, closed, kicked, or a reason in words."""
     log.write(
         "session",
         "info",
@@ -243,7 +242,7 @@ def session(
 
 
 def login(log: Log, *, id: str, client: str, kind: str, account: str, mechanism: str, result: str) -> None:
-    """A client tried to log in; `account` is the name it gave, `result` ok, wrong, slow, busy or banned."""
+    """A client tried to log in; `account` is the name it gave, `result` ok, wrong, busy or banned."""
     log.write(
         "login",
         "info" if result == "ok" else "notice",
@@ -288,10 +287,10 @@ def worker(log: Log, *, kind: str, pid: int, state: str, reason: str) -> None:
 
 
 def certificate(log: Log, *, file: str, state: str, reason: str, names: Sequence[str], expires: str) -> None:
-    """A certificate is used (loaded), or was refused so that the old one is kept."""
+    """A certificate is used (`state` loaded), or its changed files are wrong and the one in use is kept."""
     log.write(
         "certificate",
-        "error" if state in _REFUSED_CERTIFICATE else "notice",
+        "error" if state == "kept" else "notice",
         {"file": file, "state": state, "reason": reason, "names": list(names), "expires": expires},
     )
 
