@@ -13,7 +13,8 @@ SMUGGLING = [b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r",
 
 
 def scan(pieces: list[bytes], limit: int = 10**6, text_line: int = 10**6) -> tuple[object, ...]:
-    """The message, what follows it (None: it does not end), the fault; or the message before a framing fault and its kind."""
+    """The message, what follows it (None: it does not end), the fault; or the message before a framing fault and its
+    kind."""
     scanner, message = DataScanner(limit, text_line), b""
     for number, piece in enumerate(pieces):
         try:
