@@ -4,6 +4,8 @@ import base64
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailsrv.config.schema import BansConfig
 from mailsrv.mail.address import parse_address
@@ -255,3 +257,28 @@ def test_a_bare_line_feed_ends_the_session_and_keeps_nothing() -> None:
     dialogue.talk.close("fault")
     assert not house.delivery.kept
     assert [record["verdict"] for record in house.decisions.written] == ["abandoned"]
+
+
+LINES = [
+    "EHLO c.example", "HELO c.example", "LHLO c.example", "MAIL FROM:<alice@example.org>", "MAIL FROM:<> SIZE=10",
+    "RCPT TO:<alice@example.org>", "RCPT TO:<away@example.org>", "RCPT TO:<nobody@example.org>",
+    "RCPT TO:<x@far.example>", "RCPT TO:<Postmaster>", "DATA", ".", "From: alice@example.org", "", "RSET", "NOOP",
+    "STARTTLS", "BDAT 4", "BDAT 0 LAST", "BDAT 2 LAST", "AUTH PLAIN AGFsaWNlAGFsaWNlLXNlY3JldA==",
+    "AUTH PLAIN AGFsaWNlAHg=", "AUTH LOGIN", "YWxpY2U=", "*", "AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPXg=", "QUIT",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=30), st.sampled_from(Kind), st.booleans())
+def test_no_order_of_commands_breaks_anything(lines: list[str], kind: Kind, tls: bool) -> None:
+    house = make_house()
+    dialogue = Dialogue(house, kind, TLS if tls else None)
+    dialogue.hello()
+    for line in lines:
+        dialogue.say(line)
+        if dialogue.core.wants_tls:
+            dialogue.start_tls(TLS)
+    dialogue.talk.close("gone")
+    assert house.throttle.open == {"192.0.2.7": 0}
+    started = {record["id"] for record in house.decisions.written}
+    assert len(started) == len(house.decisions.written)
+    assert len(house.delivery.kept) == len(house.log.of("received"))
