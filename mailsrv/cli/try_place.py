@@ -28,7 +28,7 @@ from mailsrv.sasl.scram import SALT_OCTETS, derive, format_key
 from mailsrv.directory.passwords import hash_password
 
 NAME = "mailsrv-try"
-FALLBACK = f"/var/tmp/{NAME}"  # where root goes from a directory that nobody else can enter
+TEMPORARY = "/var/tmp"  # where root goes from a directory that nobody else can enter, unless TMPDIR says otherwise
 DOMAIN = "example.test"  # of the domains that nobody can have (RFC 2606)
 HOSTNAME = f"mail.{DOMAIN}"
 ACCOUNTS = ("alice", "bob")
@@ -79,17 +79,18 @@ class Place:
 def choose_directory(wanted: str) -> tuple[str, str]:
     """The directory to use, `wanted` or mailsrv-try below the current one, and the reason if it is another ("" if not).
 
-    Started as root, the workers become somebody else; from a place that only root can enter, FALLBACK is used instead.
-    Raises Refused when `wanted` is such a place.
+    Started as root, the workers become somebody else; from a place that only root can enter it goes to the system's
+    place for temporary files. Raises Refused when `wanted` is such a place.
     """
     directory = os.path.abspath(wanted or NAME)
     closed = _closed_above(directory) if os.geteuid() == 0 else ""
     if not closed:
         return directory, ""
     reason = f"{closed} is closed to all but root, and the workers never run as root"
-    if wanted:
-        raise Refused(f"{reason}: choose a directory that they can enter, such as --dir {FALLBACK}")
-    return FALLBACK, reason
+    other = os.path.abspath(f"{os.environ.get('TMPDIR') or TEMPORARY}/{NAME}")
+    if wanted or _closed_above(other):
+        raise Refused(f"{reason}: choose a directory that they can enter, such as --dir {TEMPORARY}/{NAME}")
+    return other, reason
 
 
 def prepare(directory: str) -> Place:

@@ -174,19 +174,16 @@ def test_root_is_told_of_a_directory_that_the_workers_cannot_enter(directory):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="others do not need to let anybody in")
 def test_root_in_a_closed_directory_uses_another_place(directory):
-    fallback = Path("/var/tmp/mailsrv-try")
-    if fallback.exists():
-        pytest.skip(f"{fallback} is in use")
     directory.mkdir(0o700)
     command = [sys.executable, PROGRAM, "try", "--once", "--any-port"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=directory)
-    try:
-        assert (done.returncode, done.stderr) == (0, "")
-        assert f"{directory} is closed to all but root" in done.stdout
-        assert len(find_mail(fallback)) == 1
-        assert not list(directory.iterdir())
-    finally:
-        shutil.rmtree(fallback)
+    environ = {**os.environ, "TMPDIR": str(directory.parent)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, cwd=directory, env=environ
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{directory} is closed to all but root" in done.stdout
+    assert len(find_mail(directory.parent / "mailsrv-try")) == 1
+    assert not list(directory.iterdir())
 
 
 def test_a_directory_with_other_things_is_left_alone(directory):

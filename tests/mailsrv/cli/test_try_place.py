@@ -8,7 +8,7 @@ import pytest
 from mailsrv.config.load import load
 from mailsrv.errors import Refused
 from mailsrv.cli import try_place
-from mailsrv.cli.try_place import FALLBACK, choose_directory, prepare, write_config
+from mailsrv.cli.try_place import choose_directory, prepare, write_config
 
 PORTS = {"smtp": 2525, "submission": 2587, "submissions": 2465, "lmtp": 2424}
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="files of another user need root")
@@ -123,8 +123,14 @@ def test_root_needs_a_place_that_others_can_enter(directory, monkeypatch):
     monkeypatch.chdir(directory)
     monkeypatch.setattr(try_place.os, "geteuid", lambda: 0)
     reason = f"{directory} is closed to all but root, and the workers never run as root"
-    assert choose_directory("") == (FALLBACK, reason)
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert choose_directory("") == ("/var/tmp/mailsrv-try", reason)
+    monkeypatch.setenv("TMPDIR", str(directory.parent))
+    assert choose_directory("") == (str(directory.parent / "mailsrv-try"), reason)
     with pytest.raises(Refused, match=f"{reason}: choose"):
         choose_directory("below")
+    monkeypatch.setenv("TMPDIR", str(directory))
+    with pytest.raises(Refused, match=f"{reason}: choose"):
+        choose_directory("")
     monkeypatch.setattr(try_place.os, "geteuid", lambda: 1000)
     assert choose_directory("below") == (str(directory / "below"), "")
