@@ -33,7 +33,8 @@ def check_accounts(config: Config, complaints: Complaints) -> None:
     """Every account by itself, then what two of them must not share."""
     names: set[str] = set()
     owners: dict[str, str] = {}
-    domains = {domain_key(domain) for domain in config.domains}
+    # None: what the domains are is not known, because the list itself is faulty.
+    domains = None if complaints.hit(("domains",)) else {domain_key(domain) for domain in config.domains}
     for index, account in enumerate(config.accounts):
         path: KeyPath = ("accounts", index)
         if complaints.hit(path):
@@ -62,7 +63,7 @@ def _check_name(account: AccountConfig, path: KeyPath, names: set[str], complain
 
 
 def _check_address(
-    account: AccountConfig, path: KeyPath, domains: set[str], owners: dict[str, str], complaints: Complaints
+    account: AccountConfig, path: KeyPath, domains: set[str] | None, owners: dict[str, str], complaints: Complaints
 ) -> None:
     if complaints.hit(path) or not isinstance(path[-1], int):
         return
@@ -72,7 +73,7 @@ def _check_address(
     except GrammarError as error:
         complaints.add(path, f'"{text}": {error}, must be like {account.name or "user"}@example.org')
         return
-    if domain_key(address.domain) not in domains:
+    if domains is not None and domain_key(address.domain) not in domains:
         right = "remove it" if address.is_literal else f"add {address.domain} to domains or remove the address"
         complaints.add(path, f'"{text}" is outside domains, {right}')
     elif address.key in owners:

@@ -62,6 +62,8 @@ def check_domain_aliases(config: Config, complaints: Complaints) -> None:
     """The name is a domain that is not one of domains; what it stands for is one of them."""
     domains = {domain_key(domain) for domain in config.domains}
     seen: set[str] = set()
+    if complaints.hit(("domains",)):
+        return
     for name, target in config.domain_aliases.items():
         path: KeyPath = ("domain_aliases", name)
         if complaints.hit(path):

@@ -19,6 +19,7 @@ _SOCKET_PATH = 107  # octets of a unix socket's path with its final NUL less one
 def check_listeners(config: Config, complaints: Complaints) -> None:
     """Every listener by itself, then its place against those before it."""
     has_tls = bool(config.tls.cert_file) or complaints.hit(("tls",)) or complaints.hit(("tls", "cert_file"))
+    can_log_in = any(account.password_hash or account.scram_sha_256 for account in config.accounts)
     places: list[tuple[str, int]] = []
     for index, listener in enumerate(config.listeners):
         path: KeyPath = ("listeners", index)
@@ -27,6 +28,8 @@ def check_listeners(config: Config, complaints: Complaints) -> None:
         _check_place(listener, path, places, complaints)
         if not complaints.hit((*path, "kind")):
             _check_encryption(listener, path, has_tls, complaints)
+            if listener.kind in ("submission", "submissions") and not can_log_in:
+                complaints.warn((*path, "kind"), "no account has a password, nobody can log in (see mailsrv passwd)")
 
 
 def _check_place(

@@ -26,6 +26,8 @@ def check_aliases(config: Config, complaints: Complaints) -> None:
     names = {account.name for account in config.accounts}
     domains = set(routes.domains)
     seen: set[str] = set()
+    if complaints.hit(("domains",)) or complaints.hit(("accounts",)):
+        return
     for name, members in config.aliases.items():
         path: KeyPath = ("aliases", name)
         if complaints.hit(path):
@@ -77,16 +79,22 @@ def check_catch_all(config: Config, complaints: Complaints) -> None:
     routes.catch_all.clear()
     names = {account.name for account in config.accounts}
     domains = set(routes.domains)
+    seen: set[str] = set()
+    if complaints.hit(("domains",)) or complaints.hit(("accounts",)):
+        return
     for domain, target in config.catch_all.items():
         path: KeyPath = ("catch_all", domain)
         if complaints.hit(path):
             continue
         if domain_key(domain) not in domains:
             complaints.add(path, "is not in domains, the name must be one of them")
+        elif domain_key(domain) in seen:
+            complaints.add(path, "is there twice, remove one")
         elif _check_member(target, path, names, routes, complaints):
             fault = whole.follow(whole.catch_all[domain_key(domain)]).fault
             if fault:
                 complaints.add(path, _FAULTS[fault])
+        seen.add(domain_key(domain))
 
 
 def check_postmaster(config: Config, complaints: Complaints) -> None:

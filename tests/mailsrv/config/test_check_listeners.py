@@ -10,7 +10,7 @@ import pytest
 from mailsrv.config.check_listeners import check_listeners, check_tls
 from mailsrv.config.complaints import Complaints
 from mailsrv.config.lines import Lines
-from mailsrv.config.schema import Config, ListenerConfig, TlsConfig
+from mailsrv.config.schema import AccountConfig, Config, ListenerConfig, TlsConfig
 from mailsrv.system.tls import make_self_signed
 
 SOUND = Config("m.x.example", "/d")
@@ -98,3 +98,13 @@ def test_pairs(tmp_path: Path) -> None:
     assert "mode 0640" in check_pair(TlsConfig(cert, key))[0]
     Path(key).write_text("x")
     assert len(check_pair(TlsConfig(cert, key))) == 2
+
+
+def test_logins_without_any_password_are_hardly_meant() -> None:
+    assert any("nobody can log in" in warning for warning in run(ListenerConfig("submissions")).warnings)
+    assert run(ListenerConfig("smtp")).warnings == []
+    complaints = Complaints("f", Lines(""))
+    account = AccountConfig("alice", [], password_hash="x")
+    config = replace(SOUND, accounts=[account], listeners=[ListenerConfig("submissions")], tls=TlsConfig("/c", "/k"))
+    check_listeners(config, complaints)
+    assert complaints.warnings == []
