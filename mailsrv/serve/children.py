@@ -51,7 +51,7 @@ class Services:
 class Children:
     """All workers of all generations. `leave` closes in a child what is the supervisor's alone."""
 
-    def __init__(self, services: Services, leave: Callable[[], None]) -> None:
+    def __init__(self, services: Services, leave: Callable[[Generation], None]) -> None:
         self._services = services
         self._leave = leave
         self._supervisor = str(os.getpid())
@@ -122,7 +122,7 @@ class Children:
         try:
             for _, sibling in self.by_pid.values():
                 sibling.channel.end.close()
-            self._leave()
+            self._leave(generation)
             for ignored in _IGNORED:
                 signal.signal(ignored, signal.SIG_IGN)
             signals = Signals([signal.SIGTERM])

@@ -151,6 +151,8 @@ class Supervisor:
         )
 
     def _hear(self, generation: Generation, child: Child) -> None:
+        if child.pid not in self.children.by_pid:
+            return  # reaped a moment ago, in the same turn of the loop
         lines = child.channel.receive()
         if lines is None:
             self._selector.unregister(child.channel.end)  # its wait status follows
@@ -314,8 +316,13 @@ class Supervisor:
     def _dispatch(self, request: Request, reply: Reply) -> None:
         verbs.answer(self, request, reply)
 
-    def _leave_in_child(self) -> None:
+    def _leave_in_child(self, mine: Generation) -> None:
         self.opening.premises.leave_to_set()
+        for generation in self.generations():
+            # A socket that the new configuration has no more would stay open here, with nobody to accept from it.
+            for listener in generation.listeners:
+                if listener.socket not in [kept.socket for kept in mine.listeners]:
+                    listener.socket.close()
         self._selector.close()
         self._control.close()
         self._signals.forget()

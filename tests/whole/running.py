@@ -65,6 +65,15 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def is_refused(port: int) -> bool:
+    """Whether nobody listens on a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 class Running:
     """One data_dir and the server that serves it; `start` may be called again after its end."""
 

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 from mailsrv.serve.privileges import FIRST_NUMBER
-from tests.whole.running import DEADLINE, TOP, free_port, is_alive, send, wait_until
+from tests.whole.running import DEADLINE, TOP, free_port, is_alive, is_refused, send, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 
@@ -69,9 +69,10 @@ def test_started_as_somebody_else_it_serves_as_that(make_server):
     server = make_server(more="[limits]\nworkers = 1\n")
     server.root.chmod(0o777)
     os.chown(server.config, 12345, 12345)
+    plan = {"options": {"config_path": str(server.config)}, "build": ""}
     with open(server.log_file, "ab") as log:
         server.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.whole.launch", json.dumps({"options": {"config_path": str(server.config)}, "build": ""})],
+            [sys.executable, "-m", "tests.whole.launch", json.dumps(plan)],
             cwd=TOP, env={**os.environ, "PYTHONPATH": str(TOP)}, stderr=log, start_new_session=True,
             user=12345, group=12345, extra_groups=[],
         )  # fmt: skip
@@ -141,14 +142,6 @@ def test_term_lets_a_transaction_finish(server):
     assert any("Subject: late" in text for text in server.messages())
 
 
-def is_refused(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), DEADLINE).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
 def test_stop_now_does_not_wait_for_anybody(server):
     client = server.connect()
     client.ehlo()
@@ -181,7 +174,9 @@ def test_a_second_term_ends_at_once(server):
 def test_who_and_kick(server):
     with server.connect() as client:
         client.ehlo()
-        [session] = server.ask("who")["sessions"]
+        sessions = server.ask("who")["sessions"]
+        assert len(sessions) == 1, sessions
+        [session] = sessions
         assert session["kind"] == "smtp" and session["client"] == "127.0.0.1" and session["account"] == ""
         assert session["id"] in server.run("who").stdout
         assert json.loads(server.run("who", "--json").stdout)[0]["id"] == session["id"]
