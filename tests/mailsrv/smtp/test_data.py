@@ -9,12 +9,21 @@ from mailsrv.smtp.data import ChunkScanner, DataScanner
 from mailsrv.smtp.lines import FramingError
 
 PARTS = [b"a", b".", b"..", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"\r", b"\n", b"\0", b"\n.\n", b"\r.\r", b"word", b"\xff"]
-SMUGGLING = [b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r.\r\n", b"\r\n.\n", b"\r\n.\r", b"\n\n.\r\n", b"\r\n\0.\r\n", b"\r\r\n.\r\n"]
+SMUGGLING = [
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\r.\r",
+    b"\r.\r\n",
+    b"\r\n.\n",
+    b"\r\n.\r",
+    b"\n\n.\r\n",
+    b"\r\n\0.\r\n",
+    b"\r\r\n.\r\n",
+]
 
 
 def scan(pieces: list[bytes], limit: int = 10**6, text_line: int = 10**6) -> tuple[object, ...]:
-    """The message, what follows it (None: it does not end), the fault; or the message before a framing fault and its
-    kind."""
+    """The message, what follows it (None: it does not end), the fault; or the message before a framing fault and its kind."""
     scanner, message = DataScanner(limit, text_line), b""
     for number, piece in enumerate(pieces):
         try:

@@ -76,6 +76,10 @@ def test_wrong_parameters_of_mail(text: str, code: int) -> None:
     assert (error.value.reply.code, error.value.reply.enhanced) == (code, "5.5.4")
 
 
-@pytest.mark.parametrize("text", ["NOTIFY=NEVER,DELAY", "NOTIFY=", "NOTIFY", "NOTIFY=,", "NOTIFY=\u017fUCCESS",
-"ORCPT=x", "ORCPT"]) def test_wrong_parameters_of_rcpt(text: str) -> None: with pytest.raises(Refusal) as error:
-extensions.read_rcpt_parameters(text) assert error.value.reply.code == 501
+@pytest.mark.parametrize(
+    "text", ["NOTIFY=NEVER,DELAY", "NOTIFY=", "NOTIFY", "NOTIFY=,", "NOTIFY=\u017fUCCESS", "ORCPT=x", "ORCPT"]
+)
+def test_wrong_parameters_of_rcpt(text: str) -> None:
+    with pytest.raises(Refusal) as error:
+        extensions.read_rcpt_parameters(text)
+    assert error.value.reply.code == 501

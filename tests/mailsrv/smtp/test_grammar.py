@@ -11,12 +11,19 @@ from mailsrv.mail.address import Address
 from mailsrv.smtp import grammar
 
 
-@pytest.mark.parametrize("name", ["a", "mx.example", "MX_1.example.", "[192.0.2.1]", "[IPv6:::1]", "a" * 255,
-"1.2.3.4"]) def test_client_names(name: str) -> None: grammar.check_client_name(name)
+@pytest.mark.parametrize(
+    "name", ["a", "mx.example", "MX_1.example.", "[192.0.2.1]", "[IPv6:::1]", "a" * 255, "1.2.3.4"]
+)
+def test_client_names(name: str) -> None:
+    grammar.check_client_name(name)
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "a(b", "-a", "a" * 256, "[a", "a]", "é.example", "a\tb", "a;b", ".",
-"[]"]) def test_no_client_names(name: str) -> None: with pytest.raises(GrammarError): grammar.check_client_name(name)
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "a(b", "-a", "a" * 256, "[a", "a]", "é.example", "a\tb", "a;b", ".", "[]"]
+)
+def test_no_client_names(name: str) -> None:
+    with pytest.raises(GrammarError):
+        grammar.check_client_name(name)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +73,15 @@ def test_a_hostile_route_is_read_fast() -> None:
 
 
 def test_parameters() -> None:
-    assert grammar.read_parameters("size=1 SMTPUTF8  BODY=8BITMIME") == {"SIZE": "1", "SMTPUTF8": None, "BODY":
-    "8BITMIME"} for text, keyword in (("A=1 a=2", "A"), ("A=b=c", "A"), ("=1", ""), ("A=", "A"), ("A_B", "A_B"),
-    ("A=\x07", "A")): with pytest.raises(GrammarError) as error: grammar.read_parameters(text) assert str(error.value)
-    == keyword
+    assert grammar.read_parameters("size=1 SMTPUTF8  BODY=8BITMIME") == {
+        "SIZE": "1",
+        "SMTPUTF8": None,
+        "BODY": "8BITMIME",
+    }
+    for text, keyword in (("A=1 a=2", "A"), ("A=b=c", "A"), ("=1", ""), ("A=", "A"), ("A_B", "A_B"), ("A=\x07", "A")):
+        with pytest.raises(GrammarError) as error:
+            grammar.read_parameters(text)
+        assert str(error.value) == keyword
 
 
 @pytest.mark.parametrize(("text", "decoded"), [("", ""), ("a+2Bb", "a+b"), ("+3D+20", "= "), ("a@b", "a@b")])
@@ -97,9 +109,24 @@ def test_orcpt(text: str, decoded: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a@b", ";a", "rfc822;", "rfc822;é", "utf-8;a+b", "utf-8;\\x{D800}", "utf-8;\\x{FFFFFF}",
-    "utf-8;\\x{0A}", "u 8;a", "rfc822;" + "a" * 500], ) def test_no_orcpt(text: str) -> None: with
-    pytest.raises(GrammarError): grammar.read_orcpt(text)
+    "text",
+    [
+        "",
+        "a@b",
+        ";a",
+        "rfc822;",
+        "rfc822;é",
+        "utf-8;a+b",
+        "utf-8;\\x{D800}",
+        "utf-8;\\x{FFFFFF}",
+        "utf-8;\\x{0A}",
+        "u 8;a",
+        "rfc822;" + "a" * 500,
+    ],
+)
+def test_no_orcpt(text: str) -> None:
+    with pytest.raises(GrammarError):
+        grammar.read_orcpt(text)
 
 
 @given(st.binary(max_size=100))
@@ -107,8 +134,12 @@ def test_base64(octets: bytes) -> None:
     assert grammar.read_base64(base64.b64encode(octets).decode()) == octets
 
 
-@pytest.mark.parametrize("text", ["=", "A", "AA", "AAA", "=AAA", "AAA=BBB", "AA==BB==", "AA A", "AAA\n", "AA-_",
-"ＡＡＡＡ"]) def test_no_base64(text: str) -> None: with pytest.raises(GrammarError): grammar.read_base64(text)
+@pytest.mark.parametrize(
+    "text", ["=", "A", "AA", "AAA", "=AAA", "AAA=BBB", "AA==BB==", "AA A", "AAA\n", "AA-_", "ＡＡＡＡ"]
+)
+def test_no_base64(text: str) -> None:
+    with pytest.raises(GrammarError):
+        grammar.read_base64(text)
 
 
 def test_keywords_are_ascii() -> None:

@@ -16,7 +16,7 @@ def read(pieces: list[bytes]) -> list[object]:
         source.append(piece)
         try:
             while (line := source.take_line(LIMIT, AUTH_LIMIT)) is not None:
-                lines.append(("too long" if line[1] else line[0]))
+                lines.append("too long" if line[1] else line[0])
         except FramingError as fault:
             return [*lines, fault.kind]
     return lines
@@ -57,10 +57,15 @@ def test_lines(octets: bytes, expected: list[object]) -> None:
     assert read([octets[:-1], octets[-1:]]) == expected
 
 
-@given(st.lists(st.sampled_from([b"a", b"\r\n", b"\r\n", b"\r", b"\n", b"\0", b"AUTH ", b"x" * 33, b"y" * 60])),
-st.data()) def test_any_split_gives_the_same(parts: list[bytes], data: st.DataObject) -> None: octets = b"".join(parts)
-at = data.draw(st.integers(0, len(octets))) whole = read([octets]) assert read([octets[:at], octets[at:]]) == whole
-assert read(bytewise(octets)) == whole
+@given(
+    st.lists(st.sampled_from([b"a", b"\r\n", b"\r\n", b"\r", b"\n", b"\0", b"AUTH ", b"x" * 33, b"y" * 60])), st.data()
+)
+def test_any_split_gives_the_same(parts: list[bytes], data: st.DataObject) -> None:
+    octets = b"".join(parts)
+    at = data.draw(st.integers(0, len(octets)))
+    whole = read([octets])
+    assert read([octets[:at], octets[at:]]) == whole
+    assert read(bytewise(octets)) == whole
 
 
 @given(st.binary(max_size=30), st.sampled_from([b"", b"\r\n", b"\r", b"\n", b"\0"]))

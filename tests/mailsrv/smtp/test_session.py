@@ -10,9 +10,10 @@ from mailsrv.smtp.events import NEED_ANSWER, NEED_DATA, Kind, Limits, Offer
 from mailsrv.smtp.session import ServerSession
 
 OK = Reply(250, "2.0.0", "ok")
+NOTHING = Offer()
 
 
-def begin(kind: Kind = Kind.SMTP, offer: Offer = Offer(), **limits: int) -> ServerSession:
+def begin(kind: Kind = Kind.SMTP, offer: Offer = NOTHING, **limits: int) -> ServerSession:
     """A session behind its EHLO."""
     session = ServerSession(kind, "mx.example", "ID", Limits(**limits), offer)
     assert session.next_event() == events.Connected()
@@ -98,8 +99,14 @@ def test_a_received_piece_is_one_chunk() -> None:
 
 def test_lists_answer_the_end_of_data_in_lmtp_only() -> None:
     session = begin(Kind.LMTP)
-    say(session, b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@d.example>\r\nDATA\r\n", OK, OK, OK,
-        Reply(354, "", "go"))
+    say(
+        session,
+        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@d.example>\r\nDATA\r\n",
+        OK,
+        OK,
+        OK,
+        Reply(354, "", "go"),
+    )
     session.data_to_send()
     session.receive_data(b".\r\n")
     assert isinstance(session.next_event(), events.DataEnd)
