@@ -87,6 +87,8 @@ def received_field(beginning: bytes, id: str, recipient: Address | None, smtputf
     if recipient is not None and recipient.domain:
         address = str(recipient)
         if smtputf8 or address.isascii():
+            if beginning.endswith(b"\tid ") and len(address) < FOLD - _ID_ROOM - 12:
+                return beginning + f"{id} for <{address}>;\r\n\t{date}\r\n".encode()
             gap = " " if len(address) + len(date) < FOLD - 10 else "\r\n\t"
             return beginning + f"{id}\r\n\tfor <{address}>;{gap}{date}\r\n".encode()
     return beginning + f"{id};\r\n\t{date}\r\n".encode()

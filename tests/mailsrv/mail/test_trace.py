@@ -38,8 +38,8 @@ def test_the_usual_field() -> None:
     assert field == (
         b"Received: from client.example ([192.0.2.7])\r\n"
         b"\tby mx.example.org with ESMTPS (TLS1.3 TLS_AES_256_GCM_SHA384)\r\n"
-        b"\tid 7fKzQb12rXd0\r\n"
-        b"\tfor <alice@example.org>; Tue, 14 Nov 2023 22:13:20 +0000\r\n"
+        b"\tid 7fKzQb12rXd0 for <alice@example.org>;\r\n"
+        b"\tTue, 14 Nov 2023 22:13:20 +0000\r\n"
     )
 
 
