@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError
 
-# Atom of RFC 5321 section 4.1.2 (atext of RFC 5322), with the UTF8-non-ascii of RFC 6531 section 3.3.
-_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-\x80-\U0010ffff]+"
+# Atom of RFC 5321 section 4.1.2 (atext of RFC 5322), with the UTF8-non-ascii of RFC 6531 section 3.3 but for the controls
+# U+0080 to U+009F, which RFC 5198 keeps out of network text.
+_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-\xa0-\U0010ffff]+"
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # qtextSMTP and quoted-pairSMTP of RFC 5321 section 4.1.2.
-_QUOTED = re.compile('"((?:[ !#-\\[\\]-~\x80-\U0010ffff]|\\\\[ -~])*)"')
+_QUOTED = re.compile('"((?:[ !#-\\[\\]-~\xa0-\U0010ffff]|\\\\[ -~])*)"')
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 # Letters, marks and digits of other scripts; what RFC 5892 disallows beyond that never resolves, so the DNS decides.
 _U_LABEL_CATEGORIES = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})
@@ -102,6 +103,8 @@ def check_literal(literal: str) -> None:
     """Check an address literal with its brackets (RFC 5321 section 4.1.3); raise GrammarError when it is none."""
     inner = literal[1:-1]
     try:
+        if "%" in inner:  # a zone of RFC 4007, which ipaddress takes with any text behind it
+            raise ValueError(inner)
         if inner[:5].upper() == "IPV6:":
             ipaddress.IPv6Address(inner[5:])
         else:
