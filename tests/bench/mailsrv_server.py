@@ -15,7 +15,7 @@ from server import DOMAIN, MAILBOXES, Server
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MAIN = """\
-hostname = "mx.bench.test"
+hostname = "{hostname}"
 data_dir = "{root}/data"
 domains = ["{domain}"]
 
@@ -55,7 +55,7 @@ class Mailsrv(Server):
     def command(self) -> list[str]:
         """One configuration file; the server makes its data directory itself."""
         paths = {"root": self.root, "certificate": self.certificate, "key": self.key}
-        text = MAIN.format(**paths, domain=DOMAIN, port=self.port, limits=LIMITS)
+        text = MAIN.format(**paths, hostname=self.hostname, domain=DOMAIN, port=self.port, limits=LIMITS)
         for number in range(MAILBOXES):
             addresses = [f"u{number}@{DOMAIN}"] + ([f"postmaster@{DOMAIN}"] if number == 0 else [])
             text += ACCOUNT.format(number=number, addresses=", ".join(f'"{address}"' for address in addresses))

@@ -21,7 +21,7 @@ queue_directory = {root}/queue
 data_directory = {root}/data
 maillog_file = {root}/mail.log
 maillog_file_prefixes = {root}
-myhostname = mx.bench.test
+myhostname = {hostname}
 mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -83,7 +83,13 @@ class Postfix(Server):
         shutil.chown(self.root / "queue" / "pid", 0)
         shutil.chown(self.root / "data", owner.pw_uid)
         shutil.chown(mail, account.pw_uid, account.pw_gid)
-        settings = {"domain": DOMAIN, "uid": account.pw_uid, "gid": account.pw_gid, "port": f"127.0.0.1:{self.port}"}
+        settings = {
+            "hostname": self.hostname,
+            "domain": DOMAIN,
+            "uid": account.pw_uid,
+            "gid": account.pw_gid,
+            "port": f"127.0.0.1:{self.port}",
+        }
         files = {"root": self.root, "certificate": self.certificate, "key": self.key}
         (config / "main.cf").write_text(MAIN.format(**settings, **files))
         (config / "master.cf").write_text(MASTER.format(**settings))

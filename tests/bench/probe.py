@@ -4,7 +4,7 @@ It says the replies a client waits for and puts each message durably into the Ma
 of each directory) before its 250; it parses nothing, checks nothing, logs nothing. What it reaches in the same run is
 what this machine, this disk and this language allow at that minute, and so what a ratio can be at most.
 
-    probe.py PORT DIRECTORY CERTIFICATE KEY   serves until SIGTERM; `smtp.py --servers ... probe` starts it
+    probe.py PORT HOSTNAME DIRECTORY CERTIFICATE KEY   serves until SIGTERM; `smtp.py --servers ... probe` starts it
 
 Diagnostics: as server.Server; a handler that fails closes its connection.
 """
@@ -38,7 +38,7 @@ class Probe(Server):
         """This file, run as a program."""
         for new in self.mailboxes():
             new.mkdir(parents=True)
-        arguments = [str(self.port), str(self.root / "mail"), str(self.certificate), str(self.key)]
+        arguments = [str(self.port), self.hostname, str(self.root / "mail"), str(self.certificate), str(self.key)]
         return [sys.executable, str(Path(__file__).resolve()), *arguments]
 
     def mailboxes(self) -> list[Path]:
@@ -73,19 +73,19 @@ class Mailboxes:
         return self._directories[recipient]
 
 
-def serve(listener: socket.socket, mailboxes: Mailboxes, context: ssl.SSLContext) -> None:
+def serve(listener: socket.socket, greeting: bytes, mailboxes: Mailboxes, context: ssl.SSLContext) -> None:
     """One thread: one connection after the other."""
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            _talk(connection, mailboxes, context)
+            _talk(connection, greeting, mailboxes, context)
         except OSError:
             connection.close()
 
 
-def _talk(connection: socket.socket, mailboxes: Mailboxes, context: ssl.SSLContext) -> None:
-    connection.sendall(b"220 probe ESMTP\r\n")
+def _talk(connection: socket.socket, greeting: bytes, mailboxes: Mailboxes, context: ssl.SSLContext) -> None:
+    connection.sendall(greeting)
     recipients: list[bytes] = []
     while octets := connection.recv(4096):
         verb = octets[:4]
@@ -110,16 +110,16 @@ def _talk(connection: socket.socket, mailboxes: Mailboxes, context: ssl.SSLConte
     connection.close()
 
 
-def main(port: int, base: str, certificate: str, key: str) -> None:
+def main(port: int, hostname: str, base: str, certificate: str, key: str) -> None:
     """Bind, fork, start the threads, wait for SIGTERM."""
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     children = [pid for _ in range(PROCESSES - 1) if (pid := os.fork())]
     threading.stack_size(262144)
-    mailboxes = Mailboxes(base)
+    greeting, mailboxes = f"220 {hostname} ESMTP probe\r\n".encode(), Mailboxes(base)
     for _ in range(THREADS):
-        threading.Thread(target=serve, args=(listener, mailboxes, context), daemon=True).start()
+        threading.Thread(target=serve, args=(listener, greeting, mailboxes, context), daemon=True).start()
     signal.sigwait({signal.SIGTERM})
     for pid in children:
         os.kill(pid, signal.SIGTERM)

@@ -9,6 +9,7 @@ Diagnostics: a server that does not greet within 20 s, or dies, raises ServerErr
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -28,11 +29,15 @@ class ServerError(Exception):
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that was free a moment ago, below those that the kernel gives to clients: it stays free."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
 
 
 def write_certificate(directory: Path) -> tuple[Path, Path]:
@@ -53,6 +58,7 @@ class Server:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.port = free_port()
+        self.hostname = f"{self.name}-{os.getpid()}-{root.name[:3]}.bench.test"
         self.group = measure.Group(f"{self.name}-{root.name}")
         self._process: subprocess.Popen[bytes] | None = None
         root.mkdir(parents=True)
@@ -94,7 +100,8 @@ class Server:
             with socket.create_connection(("127.0.0.1", self.port), 1) as probe:
                 greeting = probe.recv(512)
                 probe.sendall(b"QUIT\r\n")
-                return greeting.startswith(b"220") and probe.recv(512).startswith(b"221")
+                ours = greeting.startswith(b"220 " + self.hostname.encode())  # and not another server on this port
+                return ours and probe.recv(512).startswith(b"221")
         except OSError:
             return False
 

@@ -6,6 +6,8 @@ peer cannot either. The directory is made outside pytest's own (which is closed 
 Diagnostics: a server that does not greet on every port within 20 s, or dies, fails the test with the end of its log.
 """
 
+import os
+import random
 import re
 import shutil
 import signal
@@ -27,7 +29,7 @@ PASSWORDS = {"alice": "correct horse", "bob": "battery staple"}
 KINDS = ("smtp", "submission", "submissions", "lmtp")
 START_SECONDS = 20
 CONFIG = """\
-hostname = "mx.example.org"
+hostname = "{hostname}"
 data_dir = "{root}/data"
 domains = ["{domain}"]
 {top}
@@ -61,10 +63,11 @@ class House:
         self.certificate = self.root / "cert.pem"
         self.lmtp_path = self.root / "lmtp"
         self.ports = dict(zip(KINDS, free_ports(len(KINDS)), strict=True))
+        self.hostname = f"mx-{os.getpid()}-{self.ports['smtp']}.example.org"
         self.config = self.root / "mailsrv.toml"
         self._process: subprocess.Popen | None = None
         _write_certificate(self.root)
-        text = CONFIG.format(root=self.root, domain=DOMAIN, extra=extra, top=top)
+        text = CONFIG.format(root=self.root, hostname=self.hostname, domain=DOMAIN, extra=extra, top=top)
         text += "".join(LISTENER.format(kind=kind, port=port) for kind, port in self.ports.items())
         text += "".join(_account(name, PASSWORDS.get(name)) for name in (*PASSWORDS, *receivers))
         self.config.write_text(text)
@@ -94,10 +97,10 @@ class House:
             time.sleep(0.05)
 
     def _listens(self) -> bool:
-        # The implicit-TLS port says nothing by itself; all ports are bound before the first greeting.
+        # By name, so that it is not another server. All ports are bound before the first greeting.
         try:
             with socket.create_connection(("127.0.0.1", self.ports["smtp"]), 2) as probe:
-                return probe.recv(4) == b"220 "
+                return probe.recv(512).startswith(f"220 {self.hostname} ".encode())
         except OSError:
             return False
 
@@ -133,14 +136,18 @@ class House:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that were free a moment ago; held together, so that they differ."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Loopback ports that were free a moment ago, below those that the kernel gives to clients: they stay free."""
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
+            except OSError:
+                continue
+            port = probe.getsockname()[1]
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def _write_certificate(root: Path) -> None:

@@ -292,7 +292,7 @@ def test_input_before_starttls_is_discarded(house):
         with trusting(house).wrap_socket(plain, server_hostname="127.0.0.1") as secure:
             secure.sendall(b"EHLO client.example.net\r\nRCPT TO:<" + BOB.encode() + b">\r\n")
             answers = secure.makefile("rb")
-            assert b"mx.example.org" in (first := answers.readline()), first
+            assert house.hostname.encode() in (first := answers.readline()), first
             while answers.readline()[3:4] == b"-":
                 continue
             assert answers.readline().startswith(b"503 5.5.1 ")
