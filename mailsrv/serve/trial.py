@@ -17,7 +17,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import mailsrv
 from mailsrv.errors import Refused
 from mailsrv.system import entropy
 from mailsrv.system.clock import Clock
@@ -59,7 +58,7 @@ class Server:
         # In the abstract namespace (unix(7)): no file, and no limit to the length of a directory's name.
         name = f"mailsrv-try-{os.getpid()}-{entropy.octets(8).hex()}"
         self._listener.bind(f"\0{name}")
-        parent = str(Path(mailsrv.__file__).resolve().parent.parent)
+        parent = str(Path(__file__).resolve().parents[2])
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, parent, "serve", "--config", config_path],
             stdin=subprocess.DEVNULL,
