@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError
 
-# Atom of RFC 5321 section 4.1.2 (atext of RFC 5322), with the UTF8-non-ascii of RFC 6531 section 3.3 but for the controls
-# U+0080 to U+009F, which RFC 5198 keeps out of network text.
+# Atom of RFC 5321 section 4.1.2 (atext of RFC 5322), with the UTF8-non-ascii of RFC 6531 section 3.3 but for the
+# controls U+0080 to U+009F, which RFC 5198 keeps out of network text.
 _ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-\xa0-\U0010ffff]+"
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # qtextSMTP and quoted-pairSMTP of RFC 5321 section 4.1.2.

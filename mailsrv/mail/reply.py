@@ -35,7 +35,11 @@ class Reply:
 
     def encode(self, suffix: str = "") -> bytes:
         """The octets on the wire. `suffix` is appended to the last line of a negative reply (the session's id)."""
-        lines = self.text.split("\n")
+        text = self.text
+        if text.isprintable() and text.isascii() and len(text) + len(suffix) <= _MAX_TEXT:  # most replies by far
+            words = f"{self.enhanced} {text}" if self.enhanced else text
+            return f"{self.code} {words}{suffix if self.code >= 400 else ''}\r\n".encode()
+        lines = text.split("\n")
         prefix = f"{self.enhanced} " if self.enhanced else ""
         if suffix and self.code >= 400:
             lines[-1] += suffix

@@ -31,6 +31,8 @@ class State(Enum):
     RCPT = "at least one recipient"
     CHUNKS = "at least one BDAT, not the last"
 
+    __hash__ = object.__hash__  # members are single: by identity, in C; Enum's own is Python and on every message's way
+
 
 @dataclass(slots=True)
 class Situation:

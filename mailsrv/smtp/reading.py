@@ -31,6 +31,8 @@ class Mode(Enum):
     TLS = "not for this core: TLS begins"
     OVER = "of no interest any more"
 
+    __hash__ = object.__hash__  # members are single: by identity, in C; Enum's own is Python and on every message's way
+
 
 class Reading:
     """What a session knows, and how it reads.

@@ -31,7 +31,8 @@ BAD = [
     "alice@exam_ple.org", "alice@exam ple.org", "alice@example.org\r\n", "alice\0@example.org", '"a\tb"@example.org',
     "alice@[192.0.2.256]", "alice@[]", "alice@[IPv6:192.0.2.1]", "alice@[2001:db8::1]", "alice@[IPv6:::1",
     "alice@" + "a" * 64 + ".org", "a" * 65 + "@example.org", "ü" * 33 + "@example.org",
-    "alice@" + ".".join(["a" * 60] * 5), "alice@exam\u2028ple.org", "alice@[IPv6:fe80::1%a b]", "a\x85b@example.org", '"a\x9bb"@example.org',
+    "alice@" + ".".join(["a" * 60] * 5), "alice@exam\u2028ple.org",
+    "alice@[IPv6:fe80::1%a b]", "a\x85b@example.org", '"a\x9bb"@example.org',
     "a<b@example.org", "a,b@example.org",
 ]  # fmt: skip
 

@@ -23,7 +23,7 @@ SMUGGLING = [
 
 
 def scan(pieces: list[bytes], limit: int = 10**6, text_line: int = 10**6) -> tuple[object, ...]:
-    """The message, what follows it, its size and fault; or what was given before it broke off, and the kind of fault."""
+    """The message, what follows it, its size and fault; or what came before a framing fault, and its kind."""
     scanner, message = DataScanner(limit, text_line), b""
     for number, piece in enumerate(pieces):
         try:
