@@ -15,7 +15,7 @@ from mailsrv.config.schema import LimitsConfig, ListenerConfig
 from mailsrv.errors import GrammarError
 from mailsrv.receive.connection import Conversation
 from mailsrv.receive.house import House, Peer
-from mailsrv.serve.pump import BROKEN, Pump
+from mailsrv.serve.pump import BROKEN, Pump, Surroundings
 from mailsrv.serve.wire import Drain, Expired, Gone, Wire
 from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.smtp.events import Kind, Limits
@@ -100,11 +100,8 @@ class Session:
         core = ServerSession(peer.kind, context.config.hostname, self.id, bounds, offer, tls=tls)
         end = "error"
         try:
-            pump = Pump(
-                self.wire, core, conversation, limits, context.tls,
-                drain=self._drain, clock=context.clock, suffix=f" id={self.id}",
-            )
-            end = pump.run()
+            surroundings = Surroundings(limits, context.tls, self._drain, context.clock)
+            end = Pump(self.wire, core, conversation, surroundings, f" id={self.id}").run()
         finally:
             conversation.close(end, core.commands, core.refused)
 

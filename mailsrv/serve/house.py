@@ -4,7 +4,7 @@ Diagnostics: `build_house` raises StorageError when data_dir cannot be used.
 """
 
 import os
-import threading
+from collections.abc import Callable
 
 from mailsrv.deliver.local import LocalDelivery
 from mailsrv.directory.accounts import Directory
@@ -46,13 +46,8 @@ def read_secret(disk: Disk, data_dir: str) -> bytes:
     return disk.read(path, _SECRET_OCTETS)
 
 
-def _wait(seconds: float) -> None:
-    """Let only the calling session wait."""
-    threading.Event().wait(seconds)
-
-
-def build_house(context: WorkerContext) -> House:
-    """Everything that a session of this process may use."""
+def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
+    """Everything that a session of this process may use; `wait` lets a session's thread sleep."""
     config, clock, log = context.config, context.clock, context.log
     limits = config.limits
     disk = Disk()
@@ -64,11 +59,12 @@ def build_house(context: WorkerContext) -> House:
     waker = Waker()
     spool = Spool(disk, config.data_dir, waker)
     announcer = Announcer(f"{config.data_dir}/run/watch", disk, clock, waker)
+    checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, _PASSWORD_WAIT, clock)
     budget = MemoryBudget(limits.memory_bytes)
     return House(
         config=config,
         directory=directory,
-        passwords=Passwords(Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, _PASSWORD_WAIT, clock)),
+        passwords=Passwords(checks, [account.password_hash for account in config.accounts]),
         delivery=LocalDelivery(disk, store, spool, quota, announcer, log, clock, config.hostname),
         quota=quota,
         space=FreeSpace(disk, config.data_dir, (limits.free_bytes, limits.free_inodes), clock),
@@ -78,7 +74,7 @@ def build_house(context: WorkerContext) -> House:
         clock=clock,
         message_id=child,
         scratch=lambda: Scratch(disk, layout.tmp, _MEMORY_BOUND, budget),
-        wait=_wait,
+        wait=wait,
         secret=read_secret(disk, config.data_dir),
         tls=context.tls is not None,
         decisions=Decisions(

@@ -7,6 +7,7 @@ mail.
 Diagnostics: `run` gives the reason of the end as a word of mailsrv-log(5); it raises only what is a bug of mailsrv.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from mailsrv.config.schema import LimitsConfig
@@ -50,22 +51,31 @@ class Policy(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions of a process share. `tls` is None where no certificate is configured."""
+
+    limits: LimitsConfig
+    tls: ServerTls | None
+    drain: Drain
+    clock: Clock
+
+
 class Pump:
-    """One session's loop."""
+    """One session's loop. `suffix` ends the last words (the session's id)."""
 
     def __init__(
-        self, wire: Wire, core: ServerSession, policy: Policy, limits: LimitsConfig, tls: ServerTls | None, *,
-        drain: Drain, clock: Clock, suffix: str,
+        self, wire: Wire, core: ServerSession, policy: Policy, surroundings: Surroundings, suffix: str
     ) -> None:
         self._wire = wire
         self._core = core
         self._policy = policy
-        self._limits = limits
-        self._tls = tls
-        self._drain = drain
-        self._clock = clock
+        self._limits = surroundings.limits
+        self._tls = surroundings.tls
+        self._drain = surroundings.drain
+        self._clock = surroundings.clock
         self._suffix = suffix
-        self._session_until = clock.monotonic() + limits.session_seconds
+        self._session_until = self._clock.monotonic() + self._limits.session_seconds
         self._data_since = 0.0
         self._data_octets = 0
 

@@ -60,7 +60,7 @@ class Smtpd:
         self._ids = QueueIds(context.clock, context.slot)
         self._sessions: dict[str, Session] = {}
         self._accepting: threading.Thread | None = None
-        self._house = build_house(context)
+        self._house = build_house(context, self._drain.wait)
         self._most = context.config.limits.connections
 
     def start(self, listeners: list[BoundListener]) -> None:

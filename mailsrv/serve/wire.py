@@ -55,6 +55,12 @@ class Drain:
         self.idle_until, self.busy_until = idle_until, busy_until
         os.eventfd_write(self.descriptor, 1)
 
+    def wait(self, seconds: float) -> None:
+        """Let the calling session wait, but not beyond the wish to stop."""
+        poll = select.poll()
+        poll.register(self.descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
+
     def close(self) -> None:
         """Give the descriptor back; only when no session is left."""
         os.close(self.descriptor)

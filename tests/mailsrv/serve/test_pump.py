@@ -11,7 +11,7 @@ import pytest
 
 from mailsrv.config.schema import LimitsConfig
 from mailsrv.mail.reply import Reply
-from mailsrv.serve.pump import Pump
+from mailsrv.serve.pump import Pump, Surroundings
 from mailsrv.serve.wire import Drain, Wire
 from mailsrv.smtp import events
 from mailsrv.smtp.events import Event, Kind, Limits, Offer
@@ -58,8 +58,8 @@ class Server:
         self.policy = OpenPolicy()
         self.core = ServerSession(Kind.SMTP, "mx.example", "4242", Limits(), Offer(starttls=server_tls is not None))
         self.end = ""
-        self._pump = Pump(self.wire, self.core, self.policy, limits, server_tls,
-                          drain=self.drain, clock=SystemClock(), suffix=" id=4242")
+        surroundings = Surroundings(limits, server_tls, self.drain, SystemClock())
+        self._pump = Pump(self.wire, self.core, self.policy, surroundings, " id=4242")
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 

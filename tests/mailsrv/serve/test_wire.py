@@ -129,3 +129,11 @@ def test_a_kicked_session_sees_its_client_gone(pair: tuple[Wire, socket.socket])
         wire.try_read(1)
     wire.send(b"421 bye\r\n", 1)
     assert far.recv(100) == b"421 bye\r\n"
+
+
+def test_a_wait_does_not_outlast_the_wish_to_stop(drain: Drain) -> None:
+    waiting = threading.Thread(target=drain.wait, args=(600.0,))
+    waiting.start()
+    drain.start(0.0, 0.0)
+    waiting.join(10)
+    assert not waiting.is_alive()
