@@ -183,7 +183,8 @@ class Wire:
             return
 
     def _shut_down(self) -> None:
-        """Tell the client that nothing more will come; below TLS, since a close_notify would end our reading too."""
+        """Tell the client that nothing more will come. What it still sends is read below TLS: it is only discarded."""
+        self._socket = _leave_tls(self._socket)
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -199,9 +200,15 @@ class Wire:
 
     def close(self) -> None:
         """Close the connection; TLS is told so where that does not block."""
-        if isinstance(self._socket, ssl.SSLSocket):
-            try:
-                self._socket.unwrap()
-            except (OSError, ValueError):
-                pass
-        self._socket.close()
+        _leave_tls(self._socket).close()
+
+
+def _leave_tls(connection: socket.socket) -> socket.socket:
+    """Send the close_notify of a TLS connection without waiting for the client's, and give the bare connection."""
+    if not isinstance(connection, ssl.SSLSocket):
+        return connection
+    try:
+        connection.unwrap()
+    except (OSError, ValueError):
+        pass  # the client's own close_notify has not come, or the connection is broken
+    return socket.socket(fileno=connection.detach())

@@ -186,6 +186,23 @@ def test_a_kicked_session_is_told(server: Server) -> None:
     assert server.ended() == "kicked"
 
 
+def test_last_words_over_tls_end_with_a_close_notify(limits: LimitsConfig, tmp_path: Path) -> None:
+    loaded = tls.load([tls.Pair(*tls.make_self_signed(str(tmp_path), ["mx.example"]))])
+    server = Server(limits, loaded)
+    server.reads(b"220")
+    server.say(b"EHLO c.example\r\nSTARTTLS\r\n")
+    server.reads(b"220")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with context.wrap_socket(server.far, suppress_ragged_eofs=False) as client:
+        client.sendall(b"EHLO c.example\nbare\r\n")
+        assert client.recv(4096).startswith(b"554")
+        assert client.recv(4096) == b""
+    assert server.ended().startswith("fault")
+    server.drain.close()
+
+
 def test_starttls_throws_away_what_came_before_and_does_not_greet_again(limits: LimitsConfig, tmp_path: Path) -> None:
     loaded = tls.load([tls.Pair(*tls.make_self_signed(str(tmp_path), ["mx.example"]))])
     server = Server(limits, loaded)
