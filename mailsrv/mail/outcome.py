@@ -28,8 +28,8 @@ class Status(Enum):
 class Outcome:
     """The result for one recipient of an envelope.
 
-    `recipient` is its index in the envelope; `dsn` an enhanced status code (RFC 3463); `reply` what the host said, or we
-    instead of it, cleaned and bounded; `host` who said it, as `mx.example [192.0.2.1]`, "" when it was us; `at`
+    `recipient` is its index in the envelope; `dsn` an enhanced status code (RFC 3463); `reply` what the host said, or
+    we instead of it, cleaned and bounded; `host` who said it, as `mx.example [192.0.2.1]`, "" when it was us; `at`
     seconds since the epoch.
     """
 
