@@ -11,13 +11,15 @@ import re
 from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError
-from mailsrv.mail.address import Address, split_local_part
+from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Envelope
 from mailsrv.text.record import Codec, Records, read_json, write_json
 
 VERSION = 1
 
-_DOMAIN = re.compile("[^\x00-\x20\x7f<>@,]*")
+# What `str` of an Address writes. Not the grammar of RFC 5321: what was once kept stays readable if that gets stricter.
+_ADDRESS = re.compile('(?:"((?:[^"\\\\]|\\\\.)*)"|([^"@\x00-\x20\x7f]+))@([^\x00-\x20\x7f<>@,]*)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _NONCE = re.compile("[0-9a-f]{16}")
 _NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
 
@@ -71,12 +73,12 @@ def _check(envelope: Envelope) -> None:
 
 
 def _read_address(text: str) -> Address:
-    """An address as `str` wrote it. The limits of RFC 5321 were checked when it came in and are not asked for again."""
-    local_part, end = split_local_part(text)
-    domain = text[end + 1 :]
-    if text[end : end + 1] != "@" or not _DOMAIN.fullmatch(domain):
+    """An address as `str` wrote it."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
         raise GrammarError("is not an address")
-    return Address(local_part, domain)
+    quoted, plain, domain = match.groups()
+    return Address(plain if quoted is None else _ESCAPED.sub(r"\1", quoted), domain)
 
 
 RECORDS = Records({Address: Codec(str, _read_address)})

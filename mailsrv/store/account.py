@@ -9,6 +9,7 @@ configuration has checked before.
 import re
 import threading
 
+from mailsrv.errors import StorageError
 from mailsrv.system.disk import Disk
 
 ACCOUNTS = "accounts"
@@ -38,18 +39,31 @@ class Store:
 
         What is there already is synced too: another process may have made it and crashed before it did so, or it was
         brought here by hand (a restored account). One sync an account, and two for all.
+
+        An account that fails keeps no other from being prepared; the first failure is raised at the end.
         """
+        made = []
+        failures = []
         for account in accounts:
-            directory = self.directory(account)
-            for leaf in LEAVES:
-                if not self._disk.exists(f"{directory}/{leaf}"):
-                    self._disk.make_directories(f"{directory}/{leaf}")
-            self._disk.sync_directory(directory)
-        if accounts:
+            try:
+                self._make(self.directory(account))
+                made.append(account)
+            except StorageError as error:
+                failures.append(error)
+        if made:
             for parent in (self._root, self._root.rpartition("/")[0]):
                 self._disk.sync_directory(parent)
-        with self._lock:
-            self._prepared.update(accounts)
+            with self._lock:
+                self._prepared.update(made)
+        if failures:
+            raise failures[0]
+
+    def _make(self, directory: str) -> None:
+        """One Maildir, durable up to its own name."""
+        for leaf in LEAVES:
+            if not self._disk.exists(f"{directory}/{leaf}"):
+                self._disk.make_directories(f"{directory}/{leaf}")
+        self._disk.sync_directory(directory)
 
     def new_directory(self, account: str) -> str:
         """The account's new/, prepared once per process: another one may have made it and crashed before syncing."""

@@ -28,9 +28,8 @@ ENVELOPE = Envelope(
     size=4321,
 )
 
-local_parts = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=20) | st.text(
-    st.characters(min_codepoint=0x80, max_codepoint=0x2FFF), min_size=1, max_size=20
-)
+# More than the grammar lets in: what is kept must be readable whatever came to be kept.
+local_parts = st.text(st.characters(max_codepoint=0x2FFF), max_size=20) | st.from_regex(r"[a-z.]{1,9}", fullmatch=True)
 addresses = st.builds(Address, local_parts, st.sampled_from(["example.org", "müller.example", "[192.0.2.1]", ""]))
 recipients = st.builds(
     Recipient,

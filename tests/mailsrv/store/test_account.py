@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from mailsrv.errors import StorageError
 from mailsrv.store import notify, quota
 from mailsrv.store.account import ACCOUNTS, LEAVES, Store
 from mailsrv.system.disk import Disk
@@ -40,6 +41,22 @@ def test_it_is_prepared_once_per_process():
     assert disk.operations == []
     Store(disk, "/d").new_directory("alice")
     assert {operation for operation, _ in disk.operations} == {"sync"}
+
+
+def test_an_account_that_fails_keeps_no_other_from_being_prepared():
+    disk = FakeDisk()
+    disk._make("/d")
+    store = Store(disk, "/d")
+    disk.refuse = lambda operation, path: StorageError("no") if "/bob" in path else None
+    with pytest.raises(StorageError):
+        store.prepare("alice", "bob", "carol")
+    disk.operations.clear()
+    assert store.new_directory("alice") and store.new_directory("carol")
+    assert disk.operations == []
+    with pytest.raises(StorageError):
+        store.new_directory("bob")
+    disk.refuse = None
+    assert store.new_directory("bob") == "/d/accounts/bob/new"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../bob", "a/b", ".hidden", "Alice", "a\n", "x" * 65])
