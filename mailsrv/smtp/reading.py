@@ -1,8 +1,8 @@
 """From octets to events: what the next octets are, and what is made of them (RFC 5321, RFC 3030, RFC 4954).
 
 The half of a session that reads; mailsrv.smtp.session has the half that is answered, and changes the state. There is
-one method for each mode, chosen by the mode alone. What a client sends changes no state here, with one exception: a chunk
-that is refused between others ends its transaction (RFC 3030 section 2).
+one method for each mode, chosen by the mode alone. What a client sends changes no state here, with one exception:
+a chunk that is refused between others ends its transaction (RFC 3030 section 2).
 
 Diagnostics: nothing that a client sends raises.
 """
