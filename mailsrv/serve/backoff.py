@@ -11,7 +11,7 @@ CALM_SECONDS = 60.0
 
 
 class Backoff:
-    """Counts deaths of one kind of process; asks only the clock."""
+    """Counts the deaths of one worker and its successors; asks only the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -13,6 +13,7 @@ the exit status, and `reason` says why when it is not 0.
 
 import selectors
 import signal
+from collections import defaultdict
 from collections.abc import Callable
 
 from mailsrv.errors import ConfigError, Exit, MailsrvError
@@ -56,7 +57,7 @@ class Supervisor:
         self._again = False
         self._bad_files: object = None
         self._reload_replies: list[Reply] = []
-        self._backoff = Backoff(self.clock)
+        self._backoffs: defaultdict[int, Backoff] = defaultdict(lambda: Backoff(self.clock))
         self._timers = Timers(self.clock)
         self._selector = selectors.DefaultSelector()
         self._signals = Signals(SIGNALS)
@@ -143,7 +144,7 @@ class Supervisor:
             child = self.children.start(generation, number)
         except MailsrvError as error:
             self._note(0, "backoff", str(error))
-            self._timers.after(self._backoff.died(True), lambda: self._start(generation, number))
+            self._timers.after(self._backoffs[number].died(True), lambda: self._start(generation, number))
             return
         self._note(child.pid, "started", f"{number}, generation {generation.number}")
         self._selector.register(
@@ -257,7 +258,7 @@ class Supervisor:
             if self.current is not None or self._deaths >= STARTS:
                 self._give_up_on(generation, child.reason or f"worker {child.number} {_say(code)}")
                 return
-        delay = self._backoff.died(early)
+        delay = self._backoffs[child.number].died(early)
         self._note(child.pid, "backoff", f"its successor starts in {delay:.1f} s")
         self._timers.after(delay, lambda: self._start(generation, child.number))
 

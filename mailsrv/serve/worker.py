@@ -26,8 +26,8 @@ from mailsrv.system.log import Log
 from mailsrv.system.tls import ServerTls
 
 BUSY_FACTOR = 10  # a transaction in progress may take this many times limits.drain_seconds
-HURRY_SECONDS = 2.0  # what an orphan's transactions get once a new supervisor waits
-_GRACE_SECONDS = 1.0  # after the last deadline of a drain, for the replies to leave
+HURRY_SECONDS = 1.0  # what an orphan's transactions get once a new supervisor waits
+_GRACE_SECONDS = 0.5  # after the last deadline of a drain, for the replies to leave
 _DRAIN_LOOK_SECONDS = 0.05
 _RECEIVE_OCTETS = 65536
 
