@@ -51,7 +51,7 @@ def write_certificate(directory: Path) -> tuple[Path, Path]:
 
 
 class Server:
-    """One instance in one directory."""
+    """One instance in one directory, `root`, which is new and empty."""
 
     name = ""
 
@@ -61,7 +61,6 @@ class Server:
         self.hostname = f"{self.name}-{os.getpid()}-{root.name[:3]}.bench.test"
         self.group = measure.Group(f"{self.name}-{root.name}")
         self._process: subprocess.Popen[bytes] | None = None
-        root.mkdir(parents=True)
         root.chmod(0o755)
         self.certificate, self.key = write_certificate(root)
 

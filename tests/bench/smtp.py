@@ -22,6 +22,8 @@ from pathlib import Path
 from statistics import median
 
 import mailsrv_server
+import measure
+import place
 import postfix
 import probe
 from cases import CASES, Calls, Case, Memory, Result, run_case, run_memory, run_traced
@@ -75,7 +77,7 @@ class Bench:
         self._started += 1
         print(f"\r\033[K{what} {name}", end="", file=sys.stderr, flush=True)
         try:
-            server = SERVERS[name](self._base / f"{self._started:03d}-{name}-{what}")
+            server = SERVERS[name](place.make_directory(self._base, f"{self._started:03d}-{name}-{what}"))
             return run(server)  # type: ignore[operator]
         except (LoadError, ServerError, OSError) as error:
             self.failures.append(f"{what} {name}: {error}")
@@ -159,13 +161,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="one round, a quarter of the messages")
     parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["postfix", "mailsrv"])
     parser.add_argument("--pipelining", action="store_true", help="send MAIL, RCPT and DATA in one write")
+    parser.add_argument(
+        "--weight", type=int, metavar="N", help="take N times the usual share of a busy machine's cores"
+    )
     parser.add_argument("--directory", type=Path, help="where the servers' directories are made (default: TMPDIR)")
     parser.add_argument("--keep", action="store_true", help="leave the servers' directories and logs there")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     base = Path(tempfile.mkdtemp(prefix="mailsrv-bench-", dir=options.directory))
     base.chmod(0o755)
+    place.spread(base)
     bench = Bench(base, options.servers, options.pipelining)
+    weight = measure.Weight(options.weight) if options.weight else None
     try:
         for _ in range(1 if options.quick else options.rounds):
             for case in CASES:
@@ -176,6 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
         if "calls" in options.only:
             bench.measure_calls()
     finally:
+        if weight:
+            weight.close()
         print("\r\033[K", end="", file=sys.stderr)
         print(report(bench))
         if options.json:
