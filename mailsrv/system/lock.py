@@ -24,9 +24,10 @@ def _open(path: str) -> int:
         raise StorageError(f"{path}: cannot be opened for locking: {os.strerror(error.errno or 0)}") from error
 
 
-def _try_lock(fd: int, how: int) -> bool:
+def _take_lock(fd: int, how: int) -> bool:
+    """Whether the lock is ours now; with LOCK_NB in `how` it may not be."""
     try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
+        fcntl.flock(fd, how)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise StorageError(f"a lock cannot be taken: {os.strerror(error.errno or 0)}") from error
@@ -49,9 +50,7 @@ class Lock:
     def __enter__(self) -> "Lock":
         fd = _open(self._path)
         try:
-            if self._wait:
-                fcntl.flock(fd, self._how)
-            elif not _try_lock(fd, self._how):
+            if not _take_lock(fd, self._how if self._wait else self._how | fcntl.LOCK_NB):
                 raise Busy(f"{self._path} is locked by another process")
         except BaseException:
             os.close(fd)
@@ -123,7 +122,7 @@ class Slots:
             try:
                 if number not in self._fds:
                     self._fds[number] = _open(f"{self._directory}/{number}")
-                taken = _try_lock(self._fds[number], fcntl.LOCK_EX)
+                taken = _take_lock(self._fds[number], fcntl.LOCK_EX | fcntl.LOCK_NB)
             finally:
                 if not taken:
                     self._free.append(number)

@@ -3,6 +3,7 @@
 import pytest
 
 from mailsrv.errors import StorageError
+from mailsrv.deliver.local import Again
 
 from tests.crash.recovery import DATA, RETURN_PATH, Scenario, find_faults, message, new_delivery, new_disk
 from tests.fakes.disk import Directory, PowerCut
@@ -80,6 +81,59 @@ def test_several_accounts_are_all_linked_before_the_first_directory_is_synced():
     disk = new_disk(SCENARIOS[1])
     assert run(SCENARIOS[1], disk)
     assert [operation for operation, _ in disk.operations] == ["open", "write", "sync", *["link"] * 3, *["sync"] * 3]
+
+
+def deliver_each(scenario, disk):
+    """The accounts that LMTP answers 250 for."""
+    try:
+        answers = new_delivery(disk, scenario).commit_each(scenario.envelope, message(), RETURN_PATH)
+    except PowerCut:
+        return []
+    return [account for account, error in answers.items() if error is None]
+
+
+def find_lmtp_faults(scenario, skip_sync=None):
+    faults = []
+    disk = new_disk(scenario)
+    deliver_each(scenario, disk)
+    for crash_at in range(len(disk.operations) + 1):
+        disk = new_disk(scenario)
+        disk.crash_at, disk.skip_sync = crash_at, skip_sync
+        accounts = deliver_each(scenario, disk)
+        accepted = Scenario("accepted", accounts=tuple(accounts))
+        for image in disk.images():
+            faults += find_faults(accepted, image, True)
+    return faults
+
+
+LMTP = [scenario for scenario in SCENARIOS if scenario.accounts and not scenario.remote]
+
+
+@pytest.mark.parametrize("scenario", LMTP, ids=str)
+def test_what_lmtp_accepts_is_durable(scenario):
+    assert find_lmtp_faults(scenario) == []
+    disk = new_disk(scenario)
+    broken = {account for _, account in scenario.broken}
+    assert set(deliver_each(scenario, disk)) == set(scenario.accounts) - broken
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_each_sync_of_lmtp_is_needed(number):
+    assert find_lmtp_faults(SCENARIOS[1], skip_sync=number)
+
+
+def test_the_runner_makes_durable_what_a_killed_process_had_only_linked():
+    """The name is there, so that it looks delivered; but it was never synced, and the machine stops next."""
+    scenario = SCENARIOS[0]
+    disk = new_disk(scenario)
+    operations, _ = count_operations(scenario)
+    disk.crash_at = operations - 1  # all but the directory's sync
+    assert not run(scenario, disk)
+    disk.crash_at = None
+    done = new_delivery(disk, scenario).commit(scenario.envelope, message(), RETURN_PATH, Again.YES)
+    assert done.delivered == ("alice",)
+    for image in disk.images():
+        assert find_faults(scenario, image, True) == []
 
 
 def test_a_directory_that_another_process_has_not_synced_yet():
