@@ -94,7 +94,11 @@ class Quota:
 
     def _recount(self, account: str, limit: int) -> Usage:
         """Count what lies in all mailboxes and write the file anew."""
+        before = self._known.get(account)
         with self._recounting:
+            known = self._known.get(account)
+            if known is not None and known is not before and known.limit == limit:
+                return known  # another thread has counted while this one waited
             octets = messages = 0
             for mailbox in self._store.mailboxes(account):
                 for leaf in ("new", "cur"):

@@ -1,6 +1,7 @@
 """Quota by maildirsize: counting, recounting in doubt, and several processes at once."""
 
 import os
+import threading
 
 import pytest
 
@@ -179,3 +180,36 @@ def test_processes_that_add_at_once_lose_nothing(box):
 def test_the_name_is_the_one_of_maildir_plus_plus():
     assert module.FILE == "maildirsize"
     assert parse(b"5S\n").octets == 0
+
+
+def test_threads_that_want_a_count_at_once_share_one(box, monkeypatch):
+    """The second one waits for the first one's lock; then it has nothing left to do."""
+    counted, waiting = [], threading.Event()
+    real = box.store.mailboxes
+
+    def mailboxes(account):
+        counted.append(account)
+        second.start()
+        waiting.wait(20)
+        return real(account)
+
+    class Lock:
+        """Tells when somebody comes to it."""
+
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __enter__(self):
+            if counted:
+                waiting.set()
+            self.lock.acquire()
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    box.quota._recounting = Lock()
+    second = threading.Thread(target=box.quota.room, args=("alice", 1000, 1))
+    monkeypatch.setattr(box.store, "mailboxes", mailboxes)
+    assert box.quota.room("alice", 1000, 1)
+    second.join()
+    assert counted == ["alice"]
