@@ -37,6 +37,7 @@ CONTROL = "run/control"
 PID = "run/pid"
 
 SET_SECONDS = 20.0  # far more than orphans take to end
+LOCK_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
@@ -70,27 +71,40 @@ class Premises:
         """Become the only server here, waiting for what is left of a dead one; `say` is told of the wait. Raises
         Refused.
         """
-        try:
-            self._lock.__enter__()
-        except Busy:
+        # A worker that was forked just before its supervisor died lets go of the lock within a moment.
+        if not self._wait_for(self._lock, 0.0 if self._holder_lives() else LOCK_SECONDS, lambda: None):
             holder = self.holder() or "unknown"
-            raise Refused(f"{self.data_dir} is already served by process {holder}; `mailsrv stop` ends it") from None
+            raise Refused(f"{self.data_dir} is already served by process {holder}; `mailsrv stop` ends it")
         self._disk.replace(self.path(PID), f"{os.getpid()}\n".encode(), 0o644)
-        deadline = self._clock.monotonic() + SET_SECONDS
-        waiting = threading.Event()
-        told = False
+        wait = "waiting for the workers of an earlier server to end"
+        if not self._wait_for(self._set, SET_SECONDS, lambda: say(wait)):
+            text = "workers of an earlier server do not end; `ps -ef | grep 'mailsrv: smtpd'` finds them"
+            raise Refused(f"{self.data_dir}: {text}")
+
+    def _wait_for(self, lock: Lock, seconds: float, tell: Callable[[], None]) -> bool:
+        deadline = self._clock.monotonic() + seconds
+        never, told = threading.Event(), False
         while True:
             try:
-                self._set.__enter__()
-                return
+                lock.__enter__()
+                return True
             except Busy:
-                if self._clock.monotonic() > deadline:
-                    text = "workers of an earlier server do not end; look for them with `ps -C mailsrv:smtpd`"
-                    raise Refused(f"{self.data_dir}: {text}") from None
+                if self._clock.monotonic() >= deadline:
+                    return False
             if not told:
                 told = True
-                say("waiting for the workers of an earlier server to end")
-            waiting.wait(_LOOK_SECONDS)
+                tell()
+            never.wait(_LOOK_SECONDS)
+
+    def _holder_lives(self) -> bool:
+        holder = self.holder()
+        try:
+            os.kill(int(holder), 0)
+        except (ValueError, ProcessLookupError):
+            return False
+        except PermissionError:
+            return True
+        return True
 
     def holder(self) -> str:
         """The process number in run/pid, "" without one."""
