@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mailsrv.errors import Refused
 
 _COMM_OCTETS = 15
-_PR_SET_NO_NEW_PRIVS = 38  # prctl(2)
+_PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 15, 38  # prctl(2)
 
 # Fields 48 and 49 of proc(5) stat, counted from the one after the command's closing bracket, which is number 3.
 _ARG_START, _ARG_END = 48 - 3, 49 - 3
@@ -25,15 +25,11 @@ _area: tuple[int, int] | None = None
 def set_title(text: str) -> None:
     """Show `text` in ps: as the arguments, and its beginning (15 characters) as the command's name.
 
-    Call it once before privileges are dropped: later the system no longer says where the arguments lie. What cannot
-    be written is left as it is.
+    The first call finds where the arguments lie, and must come before privileges are dropped; later ones may not. Where
+    they cannot be found, they are left as they are.
     """
-    name = text.replace(": ", ":").encode("ascii", "replace")[:_COMM_OCTETS]
-    try:
-        with open("/proc/self/comm", "wb", buffering=0) as file:
-            file.write(name)
-    except OSError:
-        return  # no /proc: nobody can see it either
+    # prctl and not /proc/self/comm, which belongs to root after a drop.
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, text.replace(": ", ":").encode("ascii", "replace")[:_COMM_OCTETS], 0, 0, 0)
     start, end = _find_arguments()
     room = end - start
     if room > 1:
@@ -83,7 +79,7 @@ def drop_privileges(uid: int, gid: int, groups: Iterable[int] = ()) -> None:
             continue
         raise Refused(f"dropped privileges could be taken back: {name} 0 was granted again")
     # Whoever takes over this process gains nothing from set-uid programs either.
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
