@@ -75,10 +75,10 @@ DOORS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("store.database", "directory.database"),
     "tomllib": ("config.load",),
     # the network
-    "socket": ("system.net", "system.tls", "system.notify", "system.wake", "serve."),
+    "socket": ("system.dns_exchange", "system.net", "system.tls", "system.notify", "system.wake", "serve."),
     "socketserver": ("serve.",),
     "ssl": ("system.net", "system.tls", "serve."),
-    "dns": ("system.dns",),
+    "dns": ("system.dns", "system.dns_exchange", "system.dns_reading"),
     # randomness
     "os.getrandom": ("system.entropy",),
     "os.urandom": ("system.entropy",),
