@@ -1,8 +1,10 @@
-"""smtpd: the Service behind smtp, submission, submissions and lmtp listeners; accepts, and gives each connection a
+"""smtpd: the Service behind smtp, submission, submissions and lmtp listeners: accepts, and serves each connection in a
 thread.
 
-One thread accepts for all listeners of the process; TLS handshakes, PROXY headers and everything that can be slow
-happen in the connection's own thread. When the process is full, a connection gets a 421 and no thread.
+Threads take turns: one leads, which means that it waits on all listeners; when it has a connection it hands the lead
+to the next idle thread (or a new one) and serves the connection itself. So no connection waits for a thread to be
+made, none is handed from thread to thread, and everything slow (TLS handshakes, PROXY headers) happens outside the
+lead. When the process is full, a connection gets a 421 and is closed.
 
 Diagnostics: `start` raises StorageError when data_dir cannot be used; afterwards no client can make it raise.
 """
@@ -24,16 +26,17 @@ from mailsrv.spool.queueid import QueueIds
 from mailsrv.system.clock import Clock
 
 _STACK_OCTETS = 256 << 10
+_IDLE_THREADS = 16  # that wait for the lead; more end when they have served their connection
 _FULL = b"421 4.3.2 too many connections, please try again later\r\n"
 
 
 class Listener(socketserver.BaseServer):
-    """One inherited listening socket as a socketserver whose requests run in threads of their own."""
+    """One inherited listening socket as a socketserver; a request is served by the thread that accepted it."""
 
-    def __init__(self, bound: BoundListener, handle: Callable[[socket.socket, Any, BoundListener], None]) -> None:
+    def __init__(self, bound: BoundListener, serve: Callable[[socket.socket, Any, BoundListener], None]) -> None:
         super().__init__(bound.socket.getsockname(), socketserver.BaseRequestHandler)
         self.bound = bound
-        self._handle = handle
+        self._serve = serve
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -43,10 +46,9 @@ class Listener(socketserver.BaseServer):
         """Accept; BlockingIOError when another worker was faster."""
         return self.bound.socket.accept()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the connection to a thread. Not threading.Thread: its start waits for the new thread, which costs a
-        switch of threads per connection."""
-        _thread.start_new_thread(self._handle, (request, client_address, self.bound))
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve the connection to its end."""
+        self._serve(request, client_address, self.bound)
 
 
 class Smtpd:
@@ -56,26 +58,32 @@ class Smtpd:
         self._context = context
         self._clock: Clock = context.clock
         self._drain = Drain()
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._house = build_house(context, self._drain.wait)
         self._ids = QueueIds(context.clock, context.slot)
         self._sessions: dict[str, Session] = {}
-        self._accepting: threading.Thread | None = None
-        self._house = build_house(context, self._drain.wait)
         self._most = context.config.limits.connections
+        self._servers: dict[int, Listener] = {}
+        self._lead = threading.Lock()
+        self._idle = 0  # threads that wait for the lead; changed only by the one that has it, or under _counting
+        self._counting = threading.Lock()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._stopping = False
+        self._poll = select.poll()
 
     def start(self, listeners: list[BoundListener]) -> None:
         """Begin to accept."""
         threading.stack_size(_STACK_OCTETS)
-        servers = {listener.fileno(): listener for listener in (Listener(bound, self._serve) for bound in listeners)}
-        self._accepting = threading.Thread(target=self._accept, args=(servers,), name="accept", daemon=True)
-        self._accepting.start()
+        self._servers = {bound.socket.fileno(): Listener(bound, self._serve) for bound in listeners}
+        for descriptor in (*self._servers, self._stop):
+            self._poll.register(descriptor, select.POLLIN)
+        self._start_thread()
 
     def stop_accepting(self) -> None:
         """Accept nothing more; no thread uses the listening sockets afterwards."""
-        if self._accepting is not None:
-            os.eventfd_write(self._stop, 1)
-            self._accepting.join()
-            self._accepting = None
+        self._stopping = True
+        os.eventfd_write(self._stop, 1)
+        with self._lead:
+            self._servers = {}
 
     def drain(self, idle_seconds: float, busy_seconds: float) -> None:
         """Tell every session to end."""
@@ -94,43 +102,69 @@ class Smtpd:
         session.wire.kick()
         return True
 
-    def _accept(self, servers: dict[int, Listener]) -> None:
-        poll = select.poll()
-        for descriptor in (*servers, self._stop):
-            poll.register(descriptor, select.POLLIN)
-        while True:
-            for descriptor, _event in poll.poll():
-                if descriptor == self._stop:
-                    return
-                self._accept_one(servers[descriptor])
+    def _start_thread(self) -> None:
+        self._count_idle(1)
+        try:
+            # Not threading.Thread: its start waits for the new thread, with the lead in hand.
+            _thread.start_new_thread(self._take_turns, ())
+        except RuntimeError:  # no thread can be started: whoever has served a connection comes back for the lead
+            self._count_idle(-1)
 
-    def _accept_one(self, server: Listener) -> None:
-        try:
-            request, address = server.get_request()
-        except OSError:
-            # Another worker was faster, the client has gone already, or descriptors are short: the next poll tells.
-            return
-        if len(self._sessions) >= self._most:
-            with request:
-                request.setblocking(False)
-                try:
-                    request.send(_FULL)
-                except OSError:
-                    pass
-            return
-        try:
+    def _count_idle(self, change: int) -> int:
+        with self._counting:
+            self._idle += change
+            return self._idle
+
+    def _take_turns(self) -> None:
+        """A thread's life: lead, serve, and again, while few enough are idle."""
+        while True:
+            with self._lead:
+                accepted = self._await_connection()
+                if accepted is None:
+                    return
+                if self._count_idle(-1) == 0:
+                    self._start_thread()
+            server, request, address = accepted
             server.process_request(request, address)
-        except RuntimeError:  # no thread can be started
-            request.close()
+            if self._count_idle(1) > _IDLE_THREADS:
+                self._count_idle(-1)
+                return
+
+    def _await_connection(self) -> tuple[Listener, socket.socket, Any] | None:
+        """Wait until a connection is there that can be served; None when nothing more is to be accepted."""
+        while not self._stopping:
+            for descriptor, _event in self._poll.poll():
+                server = self._servers.get(descriptor)
+                if server is None:
+                    continue
+                try:
+                    request, address = server.get_request()
+                except OSError:
+                    # Another worker was faster, the client has gone already, or descriptors are short.
+                    continue
+                if len(self._sessions) < self._most:
+                    return server, request, address
+                _turn_away(request)
+        return None
 
     def _serve(self, connection: socket.socket, address: Any, bound: BoundListener) -> None:
-        """One connection, from its first octet to its last; runs in its own thread."""
+        """One connection, from its first octet to its last."""
         session = Session(self._context, self._house, self._ids.new(), self._drain)
         self._sessions[session.id] = session
         try:
             session.run(connection, address, bound)
         finally:
             del self._sessions[session.id]
+
+
+def _turn_away(connection: socket.socket) -> None:
+    """Say that the process is full, if that can be said at once."""
+    with connection:
+        connection.setblocking(False)
+        try:
+            connection.send(_FULL)
+        except OSError:
+            return
 
 
 def build(context: WorkerContext) -> Smtpd:
