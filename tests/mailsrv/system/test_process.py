@@ -87,7 +87,7 @@ def test_who_is_not_root_cannot_become_another():
 def test_a_drop_that_can_be_undone_is_refused(monkeypatch):
     """A kernel or a container that answers yes to everything must not be believed."""
     monkeypatch.setattr(os, "setgroups", lambda groups: None)
-    monkeypatch.setattr(os, "getgroups", lambda: [])
+    monkeypatch.setattr(os, "getgroups", list)
     for name in ("setresuid", "setresgid"):
         monkeypatch.setattr(os, name, lambda *numbers: None)
     monkeypatch.setattr(os, "getresuid", lambda: (5, 5, 5))
