@@ -14,7 +14,7 @@ import sys
 from mailsrv import __version__
 from mailsrv.config.load import load_with_warnings
 from mailsrv.config.schema import Config
-from mailsrv.errors import ConfigError, Exit, MailsrvError, StorageFull
+from mailsrv.errors import ConfigError, Exit, MailsrvError, Refused, StorageFull
 from mailsrv.serve.opening import Opening, Options
 from mailsrv.serve.smtpd import build
 from mailsrv.serve.supervisor import Supervisor
@@ -23,6 +23,13 @@ from mailsrv.system import events
 from mailsrv.system.process import Teller, Told, detach, set_title
 
 PROCESS_TITLE = "mailsrv: supervisor"
+
+# The same codes as every command's; here they must also reach the process that waits for a daemon.
+_EXITS: tuple[tuple[type[MailsrvError], Exit], ...] = (
+    (ConfigError, Exit.CONFIG),
+    (StorageFull, Exit.TEMPFAIL),
+    (Refused, Exit.UNAVAILABLE),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +64,8 @@ def serve(options: Options, config: Config, build: Build, teller: Teller | None 
     try:
         opening = Opening(options, config, build, os.environ)
     except MailsrvError as error:
-        code = Exit.CONFIG if isinstance(error, ConfigError) else Exit.UNAVAILABLE
-        tell(Exit.TEMPFAIL if isinstance(error, StorageFull) else code, f"mailsrv: {error}")
+        code = next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILED)
+        tell(code, str(error) if code == Exit.CONFIG else f"mailsrv: {error}")
         return code
     if teller is not None and config.log.destination != "stderr":
         teller.give_up_stderr()
