@@ -23,6 +23,7 @@ from mailsrv.serve.house import build_house
 from mailsrv.serve.wire import Drain
 from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.spool.queueid import QueueIds
+from mailsrv.system import memory
 from mailsrv.system.clock import Clock
 
 _STACK_OCTETS = 256 << 10
@@ -72,6 +73,7 @@ class Smtpd:
 
     def start(self, listeners: list[BoundListener]) -> None:
         """Begin to accept."""
+        memory.settle()
         threading.stack_size(_STACK_OCTETS)
         self._servers = {bound.socket.fileno(): Listener(bound, self._serve) for bound in listeners}
         for descriptor in (*self._servers, self._stop):

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mailsrv.errors import ConfigError
+from mailsrv.system.clock import Clock, SystemClock
 
 # The ciphers of RFC 9325 section 4.2 for TLS 1.2: ephemeral keys and authenticated encryption only.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -259,13 +260,13 @@ def fingerprint(
     return tuple(seen)
 
 
-def make_self_signed(directory: str, names: list[str], now: datetime.datetime | None = None) -> tuple[str, str]:
+def make_self_signed(directory: str, names: list[str], clock: Clock | None = None) -> tuple[str, str]:
     """Write `cert.pem` and `key.pem` (mode 0600, never over an existing file) for trying things out; give their paths.
 
     The key is P-256, the certificate is good for a year. Raises OSError.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    begin = now or datetime.datetime.now(datetime.UTC)
+    begin = datetime.datetime.fromtimestamp((clock or SystemClock()).now(), datetime.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     certificate = (
         x509.CertificateBuilder()
