@@ -19,7 +19,7 @@ import dns.name
 from mailsrv.system.clock import Clock
 from mailsrv.system.dns_cache import Cache, Entry, Flights, Question
 from mailsrv.system.dns_exchange import Deadline, Response, ServerFailure, exchange
-from mailsrv.system.dns_reading import MAX_TTL, READERS, Chain, parse_name, print_name, read_response
+from mailsrv.system.dns_reading import MAX_TTL, Chain, read_response
 from mailsrv.system.dns_servers import RESOLV_CONF, Nameserver, ServerList, parse_nameserver
 from mailsrv.system.dns_values import (
     Answer,
@@ -31,6 +31,7 @@ from mailsrv.system.dns_values import (
     Status,
     TlsaRecord,
 )
+from mailsrv.system.dns_wire import READERS, parse_name, print_name
 
 __all__ = [
     "Answer",
@@ -122,7 +123,7 @@ class DnsResolver:
         octets = 0
         while True:
             response = self._ask_servers(chain.name, kind, text, deadline)
-            octets += response.octets
+            octets += response.message.octets
             authentic = authentic and self._is_authentic(response)
             reading = read_response(response.message, chain, kind, text)
             if reading.status is not None:

@@ -78,7 +78,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "socket": ("system.dns_exchange", "system.net", "system.tls", "system.notify", "system.wake", "serve."),
     "socketserver": ("serve.",),
     "ssl": ("system.net", "system.tls", "serve."),
-    "dns": ("system.dns", "system.dns_exchange", "system.dns_reading"),
+    "dns": ("system.dns", "system.dns_exchange", "system.dns_reading", "system.dns_wire"),
     # randomness
     "os.getrandom": ("system.entropy",),
     "os.urandom": ("system.entropy",),
