@@ -99,6 +99,11 @@ def clean_status(outcome: Outcome) -> str:
     return outcome.dsn if _STATUS.fullmatch(outcome.dsn) and outcome.dsn[0] in classes else f"{classes[0]}.0.0"
 
 
+def is_reply(text: str) -> bool:
+    """Whether a text begins as an SMTP reply does: a host said it, not we about the host."""
+    return _REPLY.match(text) is not None
+
+
 def _header(envelope: Envelope, original: Header, letter: Letter, imprint: Imprint) -> bytes:
     """The report's own header."""
     author = dsn_words.encode_phrase(letter.author)
@@ -202,7 +207,7 @@ def _diagnostic(outcome: Outcome, utf8: bool) -> bytes:
         return b""
     if not utf8:
         lines = [dsn_words.to_ascii(line) for line in lines]
-    kind = "smtp" if outcome.host and _REPLY.match(lines[0]) else "x-mailsrv"
+    kind = "smtp" if outcome.host and is_reply(lines[0]) else "x-mailsrv"
     return dsn_words.field("Diagnostic-Code", [f"{kind}; {lines[0]}", *lines[1:]])
 
 
