@@ -157,6 +157,8 @@ class Exchange:
             return response
         for alias in links[:-1][:most_links]:
             self.add(response, alias, "CNAME", self.zone.records[alias, "CNAME"])
+        if self.query.flags & dns.flags.AD and all(map(self.zone.is_signed, links[:most_links])):
+            response.flags |= dns.flags.AD
         if most_links < len(links):
             return response
         if records:
@@ -165,8 +167,6 @@ class Exchange:
             if not self.zone.exists(links[-1]):
                 response.set_rcode(dns.rcode.NXDOMAIN)
             response.authority.append(self.soa(links[-1]))
-        if self.query.flags & dns.flags.AD and all(map(self.zone.is_signed, links)):
-            response.flags |= dns.flags.AD
         return response
 
     def add(self, response, name, kind, records):

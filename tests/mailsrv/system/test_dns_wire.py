@@ -213,7 +213,8 @@ def test_the_type_is_compared_as_it_is():
 def honest_wire():
     message = dns.message.from_text(
         "id 1\nopcode QUERY\nrcode NOERROR\nflags QR RD RA\nedns 0\npayload 1232\n;QUESTION\na.example. IN MX\n"
-        ";ANSWER\na.example. 60 IN CNAME b.example.\nb.example. 60 IN MX 10 mx.b.example.\nb.example. 60 IN MX 20 c.example.\n"
+        ";ANSWER\na.example. 60 IN CNAME b.example.\nb.example. 60 IN MX 10 mx.b.example.\n"
+        "b.example. 60 IN MX 20 c.example.\n"
         'b.example. 60 IN TXT "x" "y"\nb.example. 60 IN AAAA 2001:db8::1\n;AUTHORITY\n'
         "example. 60 IN SOA ns.example. root.example. 1 2 3 4 5\n;ADDITIONAL\nc.example. 60 IN A 192.0.2.1\n"
     )
