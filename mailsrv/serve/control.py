@@ -57,7 +57,7 @@ class ControlServer:
                 os.umask(before)
             self._listening.listen(_BACKLOG)
         except OSError as error:
-            raise StorageError(f"{path}: the control socket cannot be made: {error.strerror}") from error
+            raise StorageError(f"{path}: the control socket cannot be made: {error.strerror or error}") from error
         self._listening.setblocking(False)
         selector.register(self._listening, selectors.EVENT_READ, self._accept)
 

@@ -15,7 +15,6 @@ Diagnostics: raises nothing; a client that is no IP address ("local") is not cou
 import mmap
 import os
 import threading
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -46,14 +45,17 @@ PARTS = 5
 # A slot's regions, in octets from its beginning; every one begins on a page, so that what is not used costs no
 # memory.
 _PAGE = 4096
-_HEADER = 0  # u64: in use, open connections, then the totals
+_HEADER = 0  # u64: open connections, then the totals
 _STAMPS = 512  # u64: which part of time each failure table is about
 _CONNECTIONS = _PAGE
 _FAILURES = _CONNECTIONS + ROWS * WIDTH * 4
 _SESSIONS = _FAILURES + PARTS * ROWS * WIDTH * 2
 _SLOT_OCTETS = (_SESSIONS + sessions.OCTETS + _PAGE - 1) // _PAGE * _PAGE
 
-_IN_USE, _OPEN, _FIRST_TOTAL = 0, 1, 2
+# Before the slots lies a page with an octet for each: whether it is in use. Readers touch no other slot.
+_SLOTS_BEGIN = _PAGE
+
+_OPEN, _FIRST_TOTAL = 0, 1
 _INDEX = {name: _FIRST_TOTAL + position for position, name in enumerate(TOTALS)}
 
 
@@ -61,7 +63,8 @@ class _Slot:
     """One process's part of the memory, as arrays."""
 
     def __init__(self, memory: memoryview, number: int) -> None:
-        mine = memory[number * _SLOT_OCTETS : (number + 1) * _SLOT_OCTETS]
+        begin = _SLOTS_BEGIN + number * _SLOT_OCTETS
+        mine = memory[begin : begin + _SLOT_OCTETS]
         self.header = mine[_HEADER:_STAMPS].cast("Q")
         self.stamps = mine[_STAMPS : _STAMPS + PARTS * 8].cast("Q")
         self.connections = mine[_CONNECTIONS:_FAILURES].cast("I")
@@ -75,29 +78,31 @@ class Counts:
 
     def __init__(self, key: bytes, clock: Clock, window_seconds: float) -> None:
         descriptor = os.memfd_create("mailsrv-counts", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, SLOTS * _SLOT_OCTETS)
-        self._memory = mmap.mmap(descriptor, SLOTS * _SLOT_OCTETS)
+        size = _SLOTS_BEGIN + SLOTS * _SLOT_OCTETS
+        os.ftruncate(descriptor, size)
+        self._memory = mmap.mmap(descriptor, size)
         os.close(descriptor)  # the mapping keeps it
         view = memoryview(self._memory)
+        self._in_use = view[:SLOTS]
         self._slots = [_Slot(view, number) for number in range(SLOTS)]
         self._clock = clock
         self._key = key
         self.window_seconds = window_seconds
-        self._slots[0].header[_IN_USE] = 1
+        self._in_use[0] = 1
         self._cells = lru_cache(maxsize=8192)(self._find_cells)
 
     def claim(self) -> int | None:
         """A free slot for a new process; None when all are taken."""
         for number in range(1, SLOTS):
-            if not self._slots[number].header[_IN_USE]:
-                self._slots[number].header[_IN_USE] = 1
+            if not self._in_use[number]:
+                self._in_use[number] = 1
                 return number
         return None
 
     def release(self, number: int) -> None:
         """A process is gone: its connections and sessions end, its totals and failed logins move to slot 0."""
         gone, kept = self._slots[number], self._slots[0]
-        gone.header[_IN_USE] = 0
+        self._in_use[number] = 0
         for index in _INDEX.values():
             kept.header[index] += gone.header[index]
         self._keep_failures(gone, kept)
@@ -140,7 +145,8 @@ class Counts:
         cells = self._cells(client)
         if not cells:
             return 0
-        return min(sum(slot.connections[cell] for slot in self._used()) for cell in cells)
+        used = self._used()
+        return min(sum([slot.connections[cell] for slot in used]) for cell in cells)
 
     def failures(self, client: str) -> int:
         """Failed logins of an address within the window."""
@@ -172,8 +178,10 @@ class Counts:
         digest = blake2b(network.encode(), digest_size=8, key=self._key).digest()
         return tuple(row * WIDTH + int.from_bytes(digest[4 * row : 4 * row + 4], "big") % WIDTH for row in range(ROWS))
 
-    def _used(self) -> Iterator[_Slot]:
-        return (slot for slot in self._slots if slot.header[_IN_USE])
+    def _used(self) -> list[_Slot]:
+        # The lowest free slot is always taken first, so what is in use stands at the beginning.
+        flags = bytes(self._in_use).rstrip(b"\0")
+        return [slot for slot, used in zip(self._slots, flags, strict=False) if used]
 
 
 class WorkerCounts:

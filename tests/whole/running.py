@@ -86,6 +86,7 @@ class Running:
         self.log_file = self.root / "log"
         self.port = free_port()
         self.process = None
+        self.again_seconds = 0.0  # how soon a new server must work after the first one was killed
         self.write(**text)
 
     def write(self, top="", accounts="", more=""):
@@ -96,6 +97,7 @@ class Running:
     def start(self, wait="ready", build="", options=None, environ=None, **more):
         """Start a server; `wait` is the log event to wait for."""
         seen = len(self.events(wait)) if wait else 0
+        began = time.monotonic()
         plan = {"options": {"config_path": str(self.config), **(options or {})}, "build": build, **more}
         # exec: what may come before it (socket activation) is a shell's work.
         with open(self.log_file, "ab") as log:
@@ -110,6 +112,9 @@ class Running:
             )
         if wait:
             self.wait(wait, count=seen + 1)
+        if not self.again_seconds:
+            # 5 seconds on a machine that is not busy with something else, where a start takes half a second.
+            self.again_seconds = max(5.0, 5 * (time.monotonic() - began))
         return self.process
 
     def run(self, *words, check=True):

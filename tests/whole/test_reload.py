@@ -2,7 +2,6 @@
 nothing.
 """
 
-import datetime
 import os
 import signal
 import smtplib
@@ -200,7 +199,7 @@ def test_hup_and_usr1_open_the_log_again(make_server):
 def make_certificate(server, name):
     directory = server.root / name
     directory.mkdir()
-    cert, key = make_self_signed(str(directory), [f"{name}.example.test"], datetime.datetime.now(datetime.UTC))
+    cert, key = make_self_signed(str(directory), [f"{name}.example.test"])
     return cert, key
 
 

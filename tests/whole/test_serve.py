@@ -2,6 +2,7 @@
 manager.
 """
 
+import base64
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import sys
 
 import pytest
 
+from mailsrv.directory.passwords import hash_password
 from mailsrv.serve.privileges import FIRST_NUMBER
 from tests.whole.running import DEADLINE, TOP, free_port, is_alive, is_refused, send, wait_until
 
@@ -302,3 +304,36 @@ def test_sockets_of_the_service_manager(make_server):
         server.wait("ready")
         assert f"port {name}, and no listener has this address" in server.events("config")[-1]["complaint"]
     assert server.deliver()[0] == 250
+
+
+def log_in(port, password):
+    """One try to log in; gives the code of the reply, or of the refused greeting."""
+    try:
+        with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example.test", timeout=DEADLINE) as client:
+            client.ehlo()
+            return client.docmd("AUTH", "PLAIN " + base64.b64encode(f"\0alice\0{password}".encode()).decode())[0]
+    except smtplib.SMTPConnectError as error:
+        return error.smtp_code
+
+
+def test_failed_logins_ban_and_the_ban_can_be_taken_back(make_server):
+    server = make_server()
+    port = free_port()
+    server.write(
+        accounts=f'password_hash = "{hash_password("right")}"\n',
+        more=f'[[listeners]]\nkind = "submission"\nport = {port}\nwithout_tls = true\n'
+        "[bans]\nfailures = 3\nban_seconds = 600\n[limits]\nworkers = 2\n",
+    )
+    server.start()
+    assert log_in(port, "right") == 235
+    assert [log_in(port, "wrong") for _ in range(3)] == [535, 535, 421]
+    server.wait("ban", address="127.0.0.1")
+    assert log_in(port, "right") in (421, 554)
+    assert server.ask("status")["totals"]["logins_failed"] == 3
+    [ban] = json.loads(server.run("ban", "list", "--json").stdout)
+    assert ban["network"] == "127.0.0.1" and 500 < ban["seconds"] <= 600
+    server.run("ban", "remove", "127.0.0.1")
+    # The failures before the ban are forgotten by every worker, or this one would ban again.
+    wait_until(lambda: log_in(port, "right") == 235, "the address is welcome")
+    assert log_in(port, "wrong") == 535
+    assert log_in(port, "right") == 235

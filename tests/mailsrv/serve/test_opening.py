@@ -1,4 +1,3 @@
-import datetime
 import gc
 import os
 import signal
@@ -111,11 +110,10 @@ def test_what_cannot_change_while_the_server_runs(place):
 
 def test_certificates(place):
     first, second = place.root / "first", place.root / "second"
-    now = datetime.datetime.now(datetime.UTC)
     paths = []
     for directory in (first, second):
         directory.mkdir()
-        paths.append(make_self_signed(str(directory), [f"{directory.name}.example.test"], now))
+        paths.append(make_self_signed(str(directory), [f"{directory.name}.example.test"]))
     cert, key = place.root / "cert.pem", place.root / "key.pem"
 
     def install(pair):
