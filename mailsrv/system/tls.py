@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
@@ -230,6 +231,21 @@ class ServerTls:
             if unique is not None:
                 bindings["tls-unique"] = unique
         return TlsInfo(version, cipher[0] if cipher else "", getattr(connection, "asked_name", ""), bindings)
+
+
+@lru_cache(maxsize=2)
+def client_context(verify: bool) -> ssl.SSLContext:
+    """How we speak TLS as a client: any certificate, or only one that the system's authorities vouch for by name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION
+    if verify:
+        context.load_default_certs()
+    else:
+        # Opportunistic TLS protects against listening only; most MX hosts have certificates that nobody could check.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def load(pairs: Iterable[Pair]) -> ServerTls | None:
