@@ -17,7 +17,6 @@ from typing import Any
 
 import dns.exception
 import dns.flags
-import dns.message
 import dns.name
 import dns.rdataclass
 import dns.rdatatype
@@ -27,10 +26,11 @@ from mailsrv.errors import GrammarError
 from mailsrv.system.dns_values import MxRecord, TlsaRecord
 
 HEADER = struct.Struct("!HHHHHH")
-MAX_RECORDS = 1024  # of all sections: what more would cost to read is not worth a name
+MAX_RECORDS = 512  # of all sections: what more would cost to read is not worth a name
 EDNS_OCTETS = 1232  # fits the least IPv6 MTU: an answer in fragments can be forged
 
 _RECORD = struct.Struct("!HHIH")
+_OPT = b"\0" + _RECORD.pack(dns.rdatatype.OPT, EDNS_OCTETS, 0, 0)  # RFC 6891 section 6.1.2
 _TTL_LIMIT = 1 << 31  # RFC 2181 section 8: from here on it means 0
 _RCODE = 0x000F
 _QR_AND_OPCODE = 0xF800
@@ -133,12 +133,10 @@ class Query:
     @classmethod
     def make(cls, name: dns.name.Name, kind: str, number: int, edns: bool) -> "Query":
         """Recursion desired; AD asks for the bit without the signatures (RFC 6840 section 5.7)."""
-        message = dns.message.make_query(name, kind, use_edns=0 if edns else False, payload=EDNS_OCTETS)
-        message.id = number
-        message.flags |= dns.flags.AD
-        wire = message.to_wire()
-        octets = sum(len(label) + 1 for label in name.labels) + 4
-        return cls(wire, wire[HEADER.size : HEADER.size + octets])
+        labels = b"".join(len(label).to_bytes(1, "big") + label for label in name.labels)
+        question = labels + struct.pack("!HH", dns.rdatatype.from_text(kind), dns.rdataclass.IN)
+        header = HEADER.pack(number, dns.flags.RD | dns.flags.AD, 1, 0, 0, edns)
+        return cls(header + question + (_OPT if edns else b""), question)
 
     def is_answered_by(self, wire: bytes) -> bool:
         """Whether these octets begin like the answer to this question; the name's case may differ."""

@@ -214,14 +214,13 @@ def honest_wire():
     message = dns.message.from_text(
         "id 1\nopcode QUERY\nrcode NOERROR\nflags QR RD RA\nedns 0\npayload 1232\n;QUESTION\na.example. IN MX\n"
         ";ANSWER\na.example. 60 IN CNAME b.example.\nb.example. 60 IN MX 10 mx.b.example.\n"
-        "b.example. 60 IN MX 20 c.example.\n"
         'b.example. 60 IN TXT "x" "y"\nb.example. 60 IN AAAA 2001:db8::1\n;AUTHORITY\n'
         "example. 60 IN SOA ns.example. root.example. 1 2 3 4 5\n;ADDITIONAL\nc.example. 60 IN A 192.0.2.1\n"
     )
     return message.to_wire()
 
 
-WIRE = honest_wire()
+WIRE = honest_wire()  # one record a type: dnspython writes several in an order of chance
 
 
 def expect_answer_or_failure(octets, kind):
