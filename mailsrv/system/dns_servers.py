@@ -99,7 +99,8 @@ class ServerList:
     def _read_system(self) -> tuple[Nameserver, ...]:
         try:
             state = os.stat(self._path)
-            stamp: tuple[int, ...] | None = (state.st_mtime_ns, state.st_ino, state.st_size)
+            # Not the modification time: a file that becomes readable must be read as well.
+            stamp: tuple[int, ...] | None = (state.st_ctime_ns, state.st_ino, state.st_size)
         except OSError:
             stamp = None
         if stamp != self._stamp:
