@@ -60,7 +60,7 @@ def write_key_file(disk: Disk, path: str, private: PrivateKey) -> None:
         raise
 
 
-def dated_selectors(now: float, algorithm: Algorithm, taken: Iterable[str]) -> str:
+def dated_selector(now: float, algorithm: Algorithm, taken: Iterable[str]) -> str:
     """The selector of a key made today (UTC): the date and a letter, and a number when that is taken."""
     stem = f"{datetime.fromtimestamp(now, UTC):%Y%m%d}{LETTERS[algorithm]}"
     names = set(taken)
@@ -153,7 +153,7 @@ class KeyStore:
                 if selector in taken:
                     raise AlreadyThere(f"{domain} has a key with the selector {selector} already")
             else:
-                selector = check_selector(dated_selectors(now, algorithm, taken), domain)
+                selector = check_selector(dated_selector(now, algorithm, taken), domain)
             private = make_private_key(algorithm)
             write_key_file(self._disk, f"{directory}/{selector}.pem", private)
             made.append(Key(selector, algorithm, State.NEXT, int(now), private.public.record))

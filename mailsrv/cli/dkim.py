@@ -21,7 +21,7 @@ from mailsrv.system.dns import DnsResolver
 from mailsrv.system.dns_values import Resolver
 from mailsrv.mail.address import domain_key, domain_to_ascii
 from mailsrv.authn.keys import Algorithm, make_private_key, record_name, zone_lines
-from mailsrv.authn.keystore import DIRECTORY, KeyStore, check_selector, dated_selectors, write_key_file
+from mailsrv.authn.keystore import DIRECTORY, KeyStore, check_selector, dated_selector, write_key_file
 from mailsrv.authn.published import look
 from mailsrv.authn.rotation import KEEP_SECONDS, Change, Key, Sight, State, advance, advise, endangers_mail
 from mailsrv.config.load import load
@@ -101,7 +101,7 @@ def _write_one(arguments: argparse.Namespace, algorithm: Algorithm) -> int:
     if not domains and os.path.exists(arguments.config):
         domains = _own_domains(load(arguments.config, os.environ))
     domains = domains or [_YOUR_DOMAIN]
-    selector = arguments.selector or dated_selectors(SystemClock.now(), algorithm, ())
+    selector = arguments.selector or dated_selector(SystemClock.now(), algorithm, ())
     for domain in domains:
         selector = check_selector(selector, domain)
     private = make_private_key(algorithm)
@@ -122,7 +122,8 @@ def _status(arguments: argparse.Namespace) -> int:
         domains = _choose_domains(config, arguments.domain)
         if not arguments.domain:
             domains += [domain for domain in store.domains() if domain not in domains]
-        keys = {domain: store.read(domain) for domain in domains}
+        # Shown as time has made them; `rotate` writes it down.
+        keys = {domain: advance(store.read(domain), {}, SystemClock.now())[0] for domain in domains}
     for domain, its_keys in keys.items():
         rows += [(domain, key, look(resolvers, domain, key, _complain)) for key in its_keys]
     code = Exit.FAILED if any(endangers_mail(key, sight) for _, key, sight in rows) else Exit.OK
