@@ -69,17 +69,16 @@ class Authentication:
         self._exchange.put(command + b"\r\n", Phase.AUTH, self._on_reply)
 
     def _on_reply(self, reply: Reply) -> None:
-        if 300 <= reply.code < 400:
-            if self._fault:
-                self._done(self._distrust(self._fault))
-            else:
-                self._respond()
-        elif reply.code >= 400 and not self._fault:
+        if self._fault:  # the exchange was cancelled, whatever the server says to that
+            self._done(self._distrust(self._fault))
+        elif reply.code >= 400:
             self._done(AuthResult(reply))
-        elif self._fault or not self._mechanism.is_complete:
-            self._done(self._distrust(self._fault or "the server ended the exchange before it proved who it is"))
+        elif reply.code >= 300:
+            self._respond()
+        elif self._mechanism.is_complete:
+            self._done(AuthResult(reply))
         else:
-            self._done(AuthResult(reply))
+            self._done(self._distrust("the server ended the exchange before it proved who it is"))
 
     def _respond(self) -> None:
         self._rounds += 1

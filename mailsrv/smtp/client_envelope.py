@@ -32,6 +32,7 @@ BAD_RECIPIENT = Reply(553, "5.1.3", "the address cannot be written in a command"
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 _NOT_UNITEXT = re.compile("[^!-*,-<>-\\[\\]-~\x80-\U0010ffff]")
 _NOT_ASCII_UNITEXT = re.compile(r"[^!-*,-<>-\[\]-~]")
+_NOT_IN_DOMAIN = frozenset("<> ")
 _NO_DSN = DsnRequest()
 
 
@@ -135,8 +136,9 @@ def _write_path(address: ReversePath, utf8: bool) -> str:
     if address is None:
         return ""
     path = _write_address(address, utf8)
-    if not path.isprintable():  # a line end here would begin another command
-        raise GrammarError("the address has control characters")
+    # A line end here would begin another command, a bracket another parameter. Parsed addresses have none of them.
+    if not path.isprintable() or not _NOT_IN_DOMAIN.isdisjoint(address.domain):
+        raise GrammarError("the address has characters that no address has")
     return path
 
 

@@ -53,12 +53,9 @@ class Exchange:
         """Send octets that are no command."""
         self._output.append(octets)
 
-    def expect(self, phase: Phase, handler: Handler, *, first: bool = False) -> None:
-        """Wait for a reply that no command of its own causes; `first`: before all others."""
-        if first:
-            self._expected.appendleft((phase, handler))
-        else:
-            self._expected.append((phase, handler))
+    def expect(self, phase: Phase, handler: Handler) -> None:
+        """Wait for a reply that no command of its own causes."""
+        self._expected.append((phase, handler))
 
     def drop_unsent(self) -> None:
         """Forget the commands that have not been sent."""

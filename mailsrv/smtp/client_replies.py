@@ -9,6 +9,7 @@ Diagnostics: `next_reply` raises ReplyFault for what is no reply, behind which n
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mailsrv.errors import GrammarError
 from mailsrv.mail.reply import Reply
@@ -71,17 +72,19 @@ class ReplyReader:
             del buffer[:end]
             self._scanned = 0
             self._total += end
+            if not self._code and len(line) <= KEPT_LINE and line[3:4] != b"-":  # nearly all of them
+                self.lines, reply = _read_single(line)
+                self._total = 0
+                return reply
             if self._take(line):
                 return self._finish()
 
     def _take(self, line: bytes) -> bool:
         """Take one line; true when it is the last one of a reply."""
-        match = _CODE.match(line)
-        if match is None:
-            raise ReplyFault(f"the server sent what is no reply: {clean(line[:80])}")
-        if self._code and match[1] != self._code:
-            raise ReplyFault(f"the server sent a reply with two codes, {self._code.decode()} and {match[1].decode()}")
-        self._code = match[1]
+        code = _read_code(line)
+        if self._code and code != self._code:
+            raise ReplyFault(f"the server sent a reply with two codes, {self._code.decode()} and {code.decode()}")
+        self._code = code
         if len(self._lines) < KEPT_LINES:
             self._lines.append(line[4 : 4 + KEPT_LINE])
         return line[3:4] != b"-"
@@ -93,6 +96,20 @@ class ReplyReader:
         self._code = b""
         self._total = 0
         return make_reply(code, self.lines)
+
+
+def _read_code(line: bytes) -> bytes:
+    match = _CODE.match(line)
+    if match is None:
+        raise ReplyFault(f"the server sent what is no reply: {clean(line[:80])}")
+    return match[1]
+
+
+@lru_cache(maxsize=128)
+def _read_single(line: bytes) -> tuple[Sequence[bytes], Reply]:
+    """A reply of one line. The cache holds what servers say again and again; its size is what a hostile one fills."""
+    code = _read_code(line)
+    return (line[4:],), make_reply(int(code), [line[4:]])
 
 
 def make_reply(code: int, lines: Sequence[bytes]) -> Reply:
