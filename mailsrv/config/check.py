@@ -14,9 +14,12 @@ import os
 import pwd
 from collections.abc import Callable
 
+from mailsrv.errors import GrammarError
+from mailsrv.system.dns_servers import parse_nameserver
 from mailsrv.config.check_accounts import check_accounts
 from mailsrv.config.check_domains import check_domain_aliases, check_domains, check_hostname
 from mailsrv.config.check_listeners import check_listeners, check_tls
+from mailsrv.config.check_queue import check_dkim, check_next_hops, check_queue, check_reports, check_srs
 from mailsrv.config.check_routes import check_aliases, check_catch_all, check_postmaster
 from mailsrv.config.complaints import Complaints
 from mailsrv.config.lines import KeyPath
@@ -118,9 +121,9 @@ def check_dns(config: Config, complaints: Complaints) -> None:
         if complaints.hit(path):
             continue
         try:
-            ipaddress.ip_address(server)
-        except ValueError:
-            complaints.add(path, f'"{server}" is no IP address, must be like 127.0.0.1 or 2001:db8::53')
+            parse_nameserver(server)
+        except GrammarError as error:
+            complaints.add(path, str(error))
 
 
 CHECKS: tuple[Callable[[Config, Complaints], None], ...] = (
@@ -139,4 +142,9 @@ CHECKS: tuple[Callable[[Config, Complaints], None], ...] = (
     check_privileges,
     check_log,
     check_dns,
+    check_queue,
+    check_next_hops,
+    check_srs,
+    check_reports,
+    check_dkim,
 )

@@ -64,8 +64,8 @@ def _read(kind: Any, value: Any, path: KeyPath, metadata: Mapping[str, Any], com
             wanted = f"one table, written [{path[-1]}] with single brackets"
     elif get_origin(kind) is list:
         if isinstance(value, list):
-            return [_read(inner[0], item, (*path, at), {}, complaints) for at, item in enumerate(value)]
-        wanted = "an array of strings, in [ and ]"
+            return [_read(inner[0], item, (*path, at), metadata, complaints) for at, item in enumerate(value)]
+        wanted = f"an array of {'numbers' if inner[0] is int else 'strings'}, in [ and ]"
         if dataclasses.is_dataclass(inner[0]):
             wanted = f"an array of tables, written [[{path[-1]}]] with double brackets"
         elif "aliases" in path and isinstance(value, str):  # one member needs no brackets
@@ -90,9 +90,10 @@ def _read_scalar(kind: type, value: Any, path: KeyPath, metadata: Mapping[str, A
             bounds = f"from {low} to {high}" if "high" in metadata or value > high else f"at least {low}"
             complaints.add(path, f"is {value}, must be {bounds}")
     elif "choices" in metadata and value not in metadata["choices"]:
-        near = difflib.get_close_matches(value, metadata["choices"], 1)
+        words = [word for word in metadata["choices"] if word]
+        near = difflib.get_close_matches(value, words, 1)
         hint = f" (nearest: {near[0]})" if near else ""
-        complaints.add(path, f'"{value}" is not known, must be one of {", ".join(metadata["choices"])}{hint}')
+        complaints.add(path, f'"{value}" is not known, must be one of {", ".join(words)}{hint}')
     return value
 
 

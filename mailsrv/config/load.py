@@ -12,18 +12,17 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from mailsrv.errors import ConfigError
 from mailsrv.config.check import check
 from mailsrv.config.complaints import Complaints
-from mailsrv.config.decode import decode
+from mailsrv.config.decode import decode, keys_of
 from mailsrv.config.environment import is_reference, substitute
 from mailsrv.config.lines import KeyPath, Lines
-from mailsrv.config.schema import AccountConfig, Config
+from mailsrv.config.schema import Config
 
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-_SECRET_KEYS = [name for name, key in AccountConfig.__dataclass_fields__.items() if key.metadata.get("secret")]
 
 
 def load(path: str, environ: Mapping[str, str]) -> Config:
@@ -86,12 +85,22 @@ def _parse(path: str, text: str) -> dict[str, Any]:
         raise ConfigError([f"{path}:1: is nested too deeply, no key needs more than four levels"]) from None
 
 
-def _find_secret(table: Mapping[str, Any]) -> KeyPath | None:
-    """The first secret that lies in the file itself, before references are replaced."""
-    accounts = table.get("accounts")
-    for index, account in enumerate(accounts if isinstance(accounts, list) else []):
-        for name in _SECRET_KEYS:
-            value = account.get(name) if isinstance(account, dict) else None
+def _find_secret(table: Mapping[str, Any], schema: type = Config, prefix: KeyPath = ()) -> KeyPath | None:
+    """The first secret that lies in the file itself, in any table, before references are replaced."""
+    for name, key in keys_of(schema).items():
+        value = table.get(name)
+        path = (*prefix, name)
+        if key.metadata.get("secret"):
             if isinstance(value, str) and value and not is_reference(value):
-                return ("accounts", index, name)
+                return path
+            continue
+        inner: Any = (*get_args(key.type), key.type)[0]
+        if not (isinstance(inner, type) and dataclasses.is_dataclass(inner)):
+            continue
+        rows = [(path, value)]
+        if isinstance(value, list):
+            rows = [((*path, at), row) for at, row in enumerate(value)]
+        for row_path, row in rows:
+            if isinstance(row, dict) and (found := _find_secret(row, inner, row_path)):
+                return found
     return None

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REQUIRED: Any = object()  # the default of a key that the file must give
+MAX_WAIT = 30 * 86400  # seconds
+TLS_LEVELS = ("", "none", "may", "encrypt", "verify")  # in mailsrv.transport.level, but for the first
 
 
 def key(default: Any, meaning: str, **more: Any) -> Any:
@@ -145,8 +147,63 @@ class LogConfig:
 class DnsConfig:
     """[dns]"""
 
-    nameservers: list[str] = key([], "IP addresses of resolvers; none: those of the system")
+    nameservers: list[str] = key([], "IP addresses of resolvers, with ports if need be; none: those of the system")
     timeout_seconds: int = key(10, "time for one lookup with its retries", low=1)
+    trust_ad: bool = key(False, "believe the nameservers' word on DNSSEC even if they are not on loopback")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """[queue]"""
+
+    hold: bool = key(False, "send nothing to other servers, keep it queued")
+    retry_seconds: list[int] = key(
+        [300, 600, 1200, 2400, 4800, 9600, 14400], "waits after attempts; the last one repeats", low=1, high=MAX_WAIT
+    )
+    jitter_percent: int = key(10, "how much of a wait is left to chance, so that attempts spread", low=0, high=50)
+    give_up_seconds: int = key(432_000, "age at which a message is returned", low=60, high=MAX_WAIT)
+    delay_report_seconds: int = key(14_400, "age at which its sender learns that it waits; 0: never", low=0)
+    connections: int = key(100, "deliveries at once, in all", low=1, high=1000)
+    connections_per_hop: int = key(5, "connections at once to one next hop", low=1, high=1000)
+    messages_per_connection: int = key(100, "messages over one connection", low=1)
+    idle_seconds: int = key(2, "how long an idle connection waits for another message", low=0, high=60)
+    connect_seconds: int = key(30, "time for one attempt to connect", low=1, high=300)
+    port: int = key(25, "port of MX hosts; another one only for tests", low=1, high=65535)
+    helo_name: str = key("", "the name in EHLO; default: hostname")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteConfig:
+    """[[routes]]"""
+
+    next_hop: str = key(REQUIRED, "direct, smtp:host:port, mx:domain, lmtp:host:port or lmtp:/path")
+    domains: list[str] = key([], "recipients' domains: example.org, .example.org for all below it, * for all")
+    accounts: list[str] = key([], "accounts whose mail goes this way; both: only mail to these domains from them")
+    tls: str = key(
+        "", "TLS demanded; default: verify with a password, none for a unix socket, else may", choices=TLS_LEVELS
+    )
+    username: str = key("", "login at the next hop")
+    password: str = key("", "its password", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportsConfig:
+    """[reports]"""
+
+    languages: list[str] = key(["en"], "languages of reports, one below the other")
+    template_dir: str = key("", "absolute directory of your own templates, LANGUAGE.txt")
+    author: str = key("MAILER-DAEMON", "who writes reports: an address, or a local part at hostname")
+    postmaster: str = key("postmaster", "whom reports name for help: an address, or a local part at hostname")
+    return_bytes: int = key(262_144, "size up to which a message is returned whole to who asks for it", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class DkimConfig:
+    """[dkim]"""
+
+    sign: bool = key(True, "sign outgoing mail of domains that have an active key")
+    headers: list[str] = key([], "further header fields to sign")
+    retire_days: int = key(14, "how long the record of a replaced key is to stay in the DNS", low=1, high=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +225,11 @@ class Config:
     privileges: PrivilegesConfig = key(PrivilegesConfig(), "user and group of the workers when started as root")
     log: LogConfig = key(LogConfig(), "log and decision record")
     dns: DnsConfig = key(DnsConfig(), "name resolution")
+    queue: QueueConfig = key(QueueConfig(), "when and how mail for other servers is sent")
+    routes: list[RouteConfig] = key([], "next hops other than MX hosts, the first that fits")
+    srs_secret: str = key("", "secret of rewritten senders of forwarded mail; none: no rewriting", secret=True)
+    reports: ReportsConfig = key(ReportsConfig(), "reports to senders")
+    dkim: DkimConfig = key(DkimConfig(), "signatures")
     source: str = field(default="", metadata={"internal": True})
 
 

@@ -1,6 +1,7 @@
 """The schema: each key says what it is for, and what it promises about itself holds."""
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,16 @@ def test_secrets_are_marked() -> None:
         for key in dataclasses.fields(table)
         if key.metadata.get("secret")
     }
-    assert marked == {"AccountConfig.password_hash", "AccountConfig.scram_sha_256"}
+    assert marked == {
+        "AccountConfig.password_hash",
+        "AccountConfig.scram_sha_256",
+        "Config.srs_secret",
+        "RouteConfig.password",
+    }
 
 
 TYPES = {"str": "string", "int": "number", "bool": "boolean", "list": "array of", "dict": "table"}
+SHOWN = {"No required": None, "No empty": {}, "Li []": [], "Li false": False, "Li true": True, "Qq \\&": ""}
 
 
 def test_the_manual_has_every_type_and_default() -> None:
@@ -75,15 +82,17 @@ def test_the_manual_has_every_type_and_default() -> None:
             value = key.default if key.default is not dataclasses.MISSING else None
             if key.default_factory is not dataclasses.MISSING:
                 value = key.default_factory()
-            shown = {"No required": None, "No empty": {}, "Li []": [], "Li false": False, "Qq \\&": ""}.get(
-                default, default
-            )
+            shown: Any = SHOWN.get(default, default)
             if isinstance(shown, str) and shown:
-                shown = int(shown[3:]) if kind == "number" else shown.removeprefix("Qq Li ")
+                if kind.startswith("array"):
+                    shown = json.loads(shown.removeprefix("Li ").replace("\\(dq", '"'))
+                else:
+                    shown = int(shown[3:]) if kind == "number" else shown.removeprefix("Qq Li ")
             assert shown == value, name
             for bound in ("low", "high"):
                 assert key.metadata.get(bound, 0) in (0, 1, 65535, *map(int, re.findall(r"\d+", text))), name
             seen += 1
     assert seen == sum(len(dataclasses.fields(table)) for table in TABLES) - len(
         ["source", "accounts", "listeners", "tls", "limits", "bans", "privileges", "log", "dns"]
+        + ["queue", "routes", "reports", "dkim"]
     )
