@@ -3,25 +3,27 @@
 `find_due` is a pure function of what the journal holds; it obeys NOTIFY (RFC 3461 section 5.2) and never gives a report
 for a report. The Bouncer writes it. So that a report is made once, whatever crashes when (mailsrv-spool(5), state C):
 the runner journals the report with its ID, then calls `Bouncer.send` under that ID, then journals `reported`; a report
-whose ID lies in the queue already was made before the crash. Nothing is delivered here: a report goes through the
-queue as any message does, to a local mailbox or another server.
+whose ID is known in the spool was made before the crash. Only the holder of the original's claim may call it. Nothing
+is delivered here: a report goes through the queue as any message does, to a local mailbox or another server.
 
-Diagnostics: `Bouncer.send` raises StorageFull or StorageError when the report could not be queued; it is to be tried
-again under the same ID. What is wrong with the operator's templates stands in `Bouncer.complaints`.
+Diagnostics: `Bouncer.send` raises StorageFull or StorageError when the report could not be queued, and what `sign`
+raises; it is to be tried again under the same ID. What is wrong with the operator's templates stands in
+`Bouncer.complaints`.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mailsrv.deliver.letter import Matter, write_letter
 from mailsrv.deliver.templates import load_templates
 from mailsrv.errors import AlreadyThere
 from mailsrv.mail.address import Address
-from mailsrv.mail.dsn import Imprint, Kind, Original, build_report
+from mailsrv.mail.dsn import Imprint, Kind, Original, build_report, is_returnable
 from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient
 from mailsrv.mail.header import Header, scan
 from mailsrv.mail.outcome import Outcome, Status
 from mailsrv.spool.enqueue import Spool
+from mailsrv.spool.layout import CORRUPT, HOLD, JOURNAL, QUEUE
 from mailsrv.system import entropy
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
@@ -179,19 +181,21 @@ def _succeeded(envelope: Envelope, outcomes: Mapping[int, Outcome], passed_on: C
 class Bouncer:
     """Writes reports and queues them, for all threads of a process.
 
-    `sign` gives the fields to put before a message (DKIM-Signature), b"" for none. `complaints`: what is wrong with the
-    operator's templates, for the log.
+    `sign` takes the header and the blocks of the body and gives the fields to put before them (deliver/sign).
+    `complaints`: what is wrong with the operator's templates, for the log.
     """
 
     def __init__(
         self,
         disk: Disk,
+        data_dir: str,
         spool: Spool,
         settings: ReportSettings,
         clock: Clock,
-        sign: Callable[[bytes], bytes] | None = None,
+        sign: Callable[[bytes, Iterable[bytes]], bytes] | None = None,
     ) -> None:
         self._disk = disk
+        self._data_dir = data_dir
         self._spool = spool
         self._settings = settings
         self._clock = clock
@@ -200,15 +204,26 @@ class Bouncer:
         self._author = self._at_home(settings.author)
         self._postmaster = str(self._at_home(settings.postmaster))
 
-    def send(self, identifier: str, report: Report, envelope: Envelope, read: Callable[[int], bytes]) -> Envelope:
-        """Queue the report under this ID, unless it lies there already; gives its envelope."""
+    def send(self, identifier: str, report: Report, envelope: Envelope, read: Callable[[int], bytes]) -> None:
+        """Queue the report under this ID, unless it was made before; see `make` for the rest."""
+        if self._was_made(identifier):
+            return
         own, octets = self.make(identifier, report, envelope, read)
         with Scratch(self._disk, "", 0, MemoryBudget(0)) as nothing:
             try:
                 self._spool.enqueue(own, Octets(octets, nothing))
             except AlreadyThere:
-                return own
-        return own
+                # Released from hold/ between the look and the link.
+                self._disk.sync_directory(f"{self._data_dir}/{QUEUE}")
+
+    def _was_made(self, identifier: str) -> bool:
+        """Whether the spool knows this ID. In this order: a report that is not in the queue any more has its journal
+        by then, so that none can slip through between two looks."""
+        if self._disk.exists(f"{self._data_dir}/{QUEUE}/{identifier}"):
+            # Its maker may have been killed between the link and the sync.
+            self._disk.sync_directory(f"{self._data_dir}/{QUEUE}")
+            return True
+        return any(self._disk.exists(f"{self._data_dir}/{place}/{identifier}") for place in (HOLD, JOURNAL, CORRUPT))
 
     def make(
         self, identifier: str, report: Report, envelope: Envelope, read: Callable[[int], bytes]
@@ -231,7 +246,8 @@ class Bouncer:
         )  # fmt: skip
         octets = build_report(envelope, report.outcomes, original, write_letter(matter, self._languages), imprint)
         if self._sign is not None:
-            octets = self._sign(octets) + octets
+            body = octets.index(b"\r\n\r\n") + 4
+            octets = self._sign(octets[:body], (octets[body:],)) + octets
         parameters = MailParameters(
             size=len(octets), body="7BIT" if octets.isascii() else "8BITMIME", smtputf8=not sender.is_ascii
         )
@@ -250,7 +266,7 @@ class Bouncer:
         kept = header.octets
         if len(kept) > HEADER_LIMIT or len(octets) == HEADER_LIMIT:
             kept = kept[: kept.rfind(b"\r\n", 0, HEADER_LIMIT)] + b"\r\n"
-        return header, Original(kept, octets if whole else None)
+        return header, Original(kept, octets if whole and is_returnable(octets, kept) else None)
 
     def _at_home(self, address: str) -> Address:
         """A local part alone is one of this host."""

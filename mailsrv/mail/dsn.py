@@ -104,6 +104,12 @@ def is_reply(text: str) -> bool:
     return _REPLY.match(text) is not None
 
 
+def is_returnable(message: bytes, header: bytes) -> bool:
+    """Whether a whole message can be part of a report as it is: lines within RFC 5322 section 2.1.1, and a header
+    whose octets mean something. Of others the header is returned, encoded."""
+    return (header.isascii() or _is_utf8(header)) and not _LONG_LINE.search(message)
+
+
 def _header(envelope: Envelope, original: Header, letter: Letter, imprint: Imprint) -> bytes:
     """The report's own header."""
     author = dsn_words.encode_phrase(letter.author)
@@ -221,12 +227,11 @@ def _returned_part(original: Original) -> bytes:
     """The third part (RFC 6522 section 3, RFC 6533 sections 4.2 and 4.3)."""
     message, header = original.message, original.header
     utf8 = not header.isascii() and _is_utf8(header)
-    if message is not None and not _LONG_LINE.search(message):
+    if message is not None and is_returnable(message, header):
         if utf8:
             return _part("message/global", message, "base64")
-        if header.isascii():
-            # RFC 2046 section 5.2.1 forbids to encode a message/rfc822.
-            return _part("message/rfc822", message, "7bit" if message.isascii() else "8bit")
+        # RFC 2046 section 5.2.1 forbids to encode a message/rfc822.
+        return _part("message/rfc822", message, "7bit" if message.isascii() else "8bit")
     kind = "message/global-headers" if utf8 else "text/rfc822-headers"
     plain = header.isascii() and not _LONG_LINE.search(header)
     return _part(kind, header, "7bit" if plain else "quoted-printable")
