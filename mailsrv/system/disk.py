@@ -14,42 +14,17 @@ import errno
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mailsrv.errors import AlreadyThere, StorageError, StorageFull
+from mailsrv.errors import StorageError, StorageFull
 from mailsrv.system import entropy
 from mailsrv.system.directories import OpenDirectories
+from mailsrv.system.failures import CrossDevice as CrossDevice
+from mailsrv.system.failures import Missing as Missing
+from mailsrv.system.failures import failure, speaking_of
+from mailsrv.system.openfile import OpenFile
 
 
-class CrossDevice(StorageError):
-    """The file system cannot link this file there (another file system, or too many links): a copy is needed."""
-
-
-class Missing(StorageError):
-    """The name, or the directory it should be in, does not exist."""
-
-
-_KINDS: dict[int, type[StorageError]] = {
-    errno.ENOSPC: StorageFull,
-    errno.EDQUOT: StorageFull,
-    errno.EEXIST: AlreadyThere,
-    errno.ENOENT: Missing,
-    errno.ENOTDIR: Missing,
-    errno.EXDEV: CrossDevice,
-    errno.EMLINK: CrossDevice,
-}
-_ADVICE = {
-    errno.ENOSPC: "make room on its file system",
-    errno.EDQUOT: "raise the quota of the service user",
-    errno.EACCES: "give it to the service user",
-    errno.EPERM: "give it to the service user",
-    errno.EROFS: "its file system is mounted read-only: see the kernel log",
-    errno.EIO: "the disk is at fault: see the kernel log",
-    errno.EMFILE: "raise the limit of open files",
-    errno.ENFILE: "raise the system's limit of open files",
-    errno.ENAMETOOLONG: "choose a shorter data_dir",
-}
 # What open says where unnamed files are not supported (EISDIR: a kernel that does not know the flag).
 _NOT_UNNAMED = {errno.EOPNOTSUPP, errno.EISDIR}
 _NO_RANGE = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
@@ -57,22 +32,6 @@ _MAX_BUFFERS = 1024  # IOV_MAX of Linux
 _COPY = 1 << 20  # octets copied at once where the kernel does not do it
 
 _names = itertools.count()
-
-
-def _failure(error: OSError, path: str) -> StorageError:
-    """The exception of this house for one of the system's."""
-    number = error.errno or 0
-    advice = f"; {_ADVICE[number]}" if number in _ADVICE else ""
-    return _KINDS.get(number, StorageError)(f"{path}: {os.strerror(number)}{advice}")
-
-
-@contextmanager
-def _speaking_of(path: str) -> Iterator[None]:
-    """Turn an OSError about `path` into a StorageError (for calls that no message passes through)."""
-    try:
-        yield
-    except OSError as error:
-        raise _failure(error, path) from error
 
 
 def _passing_name() -> str:
@@ -120,7 +79,7 @@ class UnnamedFile:
                     self.size += written
                     left -= written
         except OSError as error:
-            raise _failure(error, self._path) from error
+            raise failure(error, self._path) from error
 
     def copy_from(self, source: "UnnamedFile", start: int = 0) -> None:
         """Append the octets of another unnamed file from `start` on; the kernel copies where it can."""
@@ -134,14 +93,14 @@ class UnnamedFile:
                 left -= copied
                 self.size += copied
         except OSError as error:
-            raise _failure(error, self._path) from error
+            raise failure(error, self._path) from error
 
     def read_at(self, offset: int, count: int) -> bytes:
         """Up to `count` octets from `offset` on."""
         try:
             return os.pread(self._fd, count, offset)
         except OSError as error:
-            raise _failure(error, self._path) from error
+            raise failure(error, self._path) from error
 
     def sync(self) -> None:
         """Bring the octets to stable storage.
@@ -151,14 +110,14 @@ class UnnamedFile:
         try:
             os.fdatasync(self._fd)
         except OSError as error:
-            raise _failure(error, self._path) from error
+            raise failure(error, self._path) from error
 
     def link(self, directory: str, name: str) -> None:
         """Give the file a name. Durable once the directory is synced too; raises AlreadyThere, CrossDevice, Missing."""
         try:
             self._disk._link_into(self._source, directory, name)
         except OSError as error:
-            raise _failure(error, f"{directory}/{name}") from error
+            raise failure(error, f"{directory}/{name}") from error
 
     def close(self) -> None:
         """Let go of the file; its names stay. Raises nothing: there is nothing left to lose."""
@@ -208,7 +167,7 @@ class Disk:
                         raise
             return self._open_passing(directory, mode)
         except OSError as error:
-            raise _failure(error, directory) from error
+            raise failure(error, directory) from error
 
     def sync_directory(self, path: str) -> None:
         """Bring the names in a directory to stable storage."""
@@ -216,11 +175,11 @@ class Disk:
             entry = self._directories.find(path)  # held until the call is over
             os.fsync(entry.fd)
         except OSError as error:
-            raise _failure(error, path) from error
+            raise failure(error, path) from error
 
     def link(self, source: str, target: str) -> None:
         """Give an existing file a further name. Durable once the directory is synced."""
-        with _speaking_of(target):
+        with speaking_of(target):
             os.link(source, target)
 
     def unlink(self, path: str, missing_ok: bool = False) -> None:
@@ -229,7 +188,7 @@ class Disk:
             os.unlink(path)
         except OSError as error:
             if not (missing_ok and error.errno == errno.ENOENT):
-                raise _failure(error, path) from error
+                raise failure(error, path) from error
 
     def make_directories(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and those above it that are missing; all are durable afterwards.
@@ -251,14 +210,14 @@ class Disk:
             except OSError as error:
                 # Another process may have been faster.
                 if error.errno != errno.EEXIST or not os.path.isdir(path):
-                    raise _failure(error, path) from error
+                    raise failure(error, path) from error
             self.sync_directory(os.path.dirname(path))
 
     def replace(self, path: str, octets: bytes, mode: int = 0o600) -> None:
         """Write a small file anew, durably: readers see the old octets or the new ones, also after a crash."""
         directory, name = os.path.split(path)
         passing = f"{directory}/.{name}.{_passing_name()}"
-        with _speaking_of(path):
+        with speaking_of(path):
             fd = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
             try:
                 with open(fd, "wb", buffering=0, closefd=False) as file:
@@ -280,7 +239,7 @@ class Disk:
         `sync` makes the octets durable (a name just created is not, before its directory is synced). Without `create`
         a file that does not exist is Missing.
         """
-        with _speaking_of(path):
+        with speaking_of(path):
             flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
             fd = os.open(path, flags, 0o600)
             try:
@@ -291,9 +250,32 @@ class Disk:
             finally:
                 os.close(fd)
 
+    def cut(self, path: str, size: int) -> None:
+        """Shorten a file to its first `size` octets; these, and that there are no more, are durable afterwards."""
+        with speaking_of(path):
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                if os.fstat(fd).st_size != size:
+                    os.ftruncate(fd, size)
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+    def open_locked(self, path: str) -> OpenFile | None:
+        """Open a file for reading and lock it against others who do; None when one of them has it.
+
+        The name was still this file's after the lock was taken. Missing when there is no such name (any more).
+        """
+        return OpenFile.open_locked(path)
+
+    def set_time(self, path: str, moment: float) -> None:
+        """Set a file's modification time, in seconds since the epoch. Never synced: it is to be a hint and no more."""
+        with speaking_of(path):
+            os.utime(path, (moment, moment))
+
     def read(self, path: str, limit: int = 16 << 20) -> bytes:
         """All octets of a file; StorageError when there are more than `limit`."""
-        with _speaking_of(path), open(path, "rb", buffering=0) as file:
+        with speaking_of(path), open(path, "rb", buffering=0) as file:
             parts = []
             left = limit + 1
             while left and (part := file.read(left)):
@@ -305,8 +287,18 @@ class Disk:
 
     def names(self, path: str) -> list[str]:
         """The names in a directory, in no order."""
-        with _speaking_of(path):
+        with speaking_of(path):
             return os.listdir(path)
+
+    def times(self, path: str) -> Iterator[tuple[str, float]]:
+        """Each name in a directory with its file's modification time; what vanishes meanwhile is left out."""
+        with speaking_of(path), os.scandir(path) as entries:
+            for entry in entries:
+                try:
+                    moment = entry.stat(follow_symlinks=False).st_mtime
+                except FileNotFoundError:
+                    continue
+                yield entry.name, moment
 
     def exists(self, path: str) -> bool:
         """Whether a name exists (a dangling symbolic link does)."""
@@ -314,7 +306,7 @@ class Disk:
 
     def size(self, path: str) -> int:
         """Octets of a file."""
-        with _speaking_of(path):
+        with speaking_of(path):
             return os.stat(path).st_size
 
     def stamp(self, path: str) -> Stamp | None:
@@ -324,7 +316,7 @@ class Disk:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _failure(error, path) from error
+            raise failure(error, path) from error
         return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
     def free(self, path: str) -> tuple[int, int]:
@@ -332,7 +324,7 @@ class Disk:
 
         A file system that does not count inodes (it says that it has none at all) has plenty.
         """
-        with _speaking_of(path):
+        with speaking_of(path):
             status = os.statvfs(path)
         return status.f_bavail * status.f_frsize, status.f_favail if status.f_files else 1 << 62
 

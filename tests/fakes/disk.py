@@ -25,6 +25,17 @@ class File:
     octets: bytes = b""
     durable: bytes = b""
     inode: int = field(default_factory=itertools.count(1).__next__)
+    changed: float = 0.0  # its time in seconds, which no sync makes durable
+    locked: bool = False
+
+    def torn(self):
+        """What can be found of the octets after a power cut: those that were synced, part of the rest, or all."""
+        if self.octets == self.durable:
+            return [self.durable]
+        if not self.octets.startswith(self.durable):
+            return [self.durable, self.octets]
+        half = (len(self.durable) + len(self.octets) + 1) // 2
+        return list(dict.fromkeys([self.durable, self.octets[:half], self.octets]))
 
 
 @dataclass(eq=False)
@@ -66,6 +77,32 @@ class FakeUnnamedFile:
 
     def close(self):
         self.closed = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class FakeOpenFile:
+    def __init__(self, file, path):
+        self._file = file
+        self.path = path
+        self.size = len(file.octets)
+        self.changed = file.changed
+        file.locked = True
+
+    def fileno(self):
+        raise NotImplementedError("a file in memory has no descriptor")
+
+    def read_at(self, offset, count):
+        return self._file.octets[offset : offset + count]
+
+    def close(self):
+        if self._file is not None:
+            self._file.locked = False
+        self._file = None
 
     def __enter__(self):
         return self
@@ -157,6 +194,21 @@ class FakeDisk:
         if sync and self._sync_step(path):
             file.durable = file.octets
 
+    def cut(self, path, size):
+        self._step("cut", path)
+        file = self._file(path)
+        file.octets = file.octets[:size]
+        if self._sync_step(path):
+            file.durable = file.octets
+
+    def open_locked(self, path):
+        file = self._file(path)
+        return None if file.locked else FakeOpenFile(file, path)
+
+    def set_time(self, path, moment):
+        self._step("time", path)
+        self._file(path).changed = moment
+
     def read(self, path, limit=16 << 20):
         octets = self._file(path).octets
         if len(octets) > limit:
@@ -165,6 +217,10 @@ class FakeDisk:
 
     def names(self, path):
         return list(self._directory(path).names)
+
+    def times(self, path):
+        for name, node in list(self._directory(path).names.items()):
+            yield name, node.changed
 
     def exists(self, path):
         try:
@@ -181,7 +237,7 @@ class FakeDisk:
         node = self._find(path)
         if isinstance(node, Directory):
             return Stamp(node.inode, 0, node.changed)
-        return Stamp(node.inode, len(node.octets), 0)
+        return Stamp(node.inode, len(node.octets), int(node.changed * 1e9))
 
     def free(self, path):
         return self.space
@@ -202,8 +258,18 @@ class FakeDisk:
         """What programs see: path -> octets, None for a directory."""
         return self._walk(lambda directory: directory.names, lambda file: file.octets)
 
+    def die(self):
+        """The process is gone, the machine goes on: locks are free, and nothing is lost."""
+        for directory in self._directories(self.root):
+            for node in directory.names.values():
+                if isinstance(node, File):
+                    node.locked = False
+
     def images(self):
-        """Each tree that can be found after a power cut now: what is durable, and any choice of names that are not."""
+        """Each tree that can be found after a power cut now: what is durable, and any choice of what is not.
+
+        Of octets that were not synced there is nothing, a part or all, in all files alike.
+        """
         changes = [
             (directory, name)
             for directory in self._directories(self.root)
@@ -222,7 +288,12 @@ class FakeDisk:
                         result[name] = source[name]
                 return result
 
-            yield self._walk(names, lambda file: file.durable)
+            seen = []
+            for share in range(3):
+                image = self._walk(names, lambda file, share=share: file.torn()[min(share, len(file.torn()) - 1)])
+                if image not in seen:
+                    seen.append(image)
+                    yield image
 
     def _step(self, operation, path):
         """One operation: the power cut comes before it takes effect, a refusal instead of it."""

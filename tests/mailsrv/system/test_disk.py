@@ -10,8 +10,9 @@ import pytest
 from mailsrv.errors import AlreadyThere, StorageError, StorageFull
 from mailsrv.system import disk as door
 from mailsrv.system.disk import CrossDevice, Disk, Missing, UnnamedFile
+from mailsrv.system.openfile import OpenFile
 
-from tests.fakes.disk import FakeDisk, FakeUnnamedFile
+from tests.fakes.disk import FakeDisk, FakeOpenFile, FakeUnnamedFile
 
 
 @pytest.fixture
@@ -325,7 +326,7 @@ def test_threads_share_more_directories_than_stay_open(tmp_path):
     assert len(os.listdir("/proc/self/fd")) - before <= 3
 
 
-@pytest.mark.parametrize(("real", "fake"), [(Disk, FakeDisk), (UnnamedFile, FakeUnnamedFile)])
+@pytest.mark.parametrize(("real", "fake"), [(Disk, FakeDisk), (UnnamedFile, FakeUnnamedFile), (OpenFile, FakeOpenFile)])
 def test_the_fake_has_the_same_methods(real, fake):
     def methods(kind):
         return {
