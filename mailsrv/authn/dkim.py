@@ -8,15 +8,17 @@ dkimpy does not sign here, though it verifies what is signed in the tests: its R
 ten times slower than OpenSSL's and not safe against timing, it wants the whole message in memory several times over,
 splits the body into lines, and hashes it anew for each signature.
 
-Diagnostics: raises nothing.
+Diagnostics: `choose_fields` raises GrammarError for a name that no field can have; nothing else raises.
 """
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mailsrv.errors import GrammarError
 from mailsrv.mail.header import Header
 from mailsrv.authn.canonical import RelaxedBody, relax_value
 from mailsrv.authn.keys import PrivateKey
@@ -60,6 +62,9 @@ SIGNED = (
     b"feedback-id",
 )
 
+# Not worth signing: DKIM itself has its way for the first, the others change on the way (section 5.4.1).
+_UNSIGNED = (b"dkim-signature", b"received", b"return-path")
+_FIELD_NAME = re.compile(r"[!-9<-~]+")  # no colon, and no semicolon, which would end h=
 _NAME = b"DKIM-Signature: "
 _WIDTH = 76  # octets of a line; with CRLF 78 (RFC 5322 section 2.1.1)
 
@@ -79,6 +84,18 @@ class FieldNames:
 
     oversigned: tuple[bytes, ...] = OVERSIGNED
     signed: tuple[bytes, ...] = SIGNED
+
+
+def choose_fields(more: Iterable[str]) -> FieldNames:
+    """The usual fields and these, any case. Raises GrammarError for what cannot be signed."""
+    names = []
+    for name in more:
+        octets = name.lower().encode("utf-8")
+        if not _FIELD_NAME.fullmatch(name) or octets in _UNSIGNED:
+            raise GrammarError(f"{name!r} is not the name of a header field that can be signed")
+        if octets not in OVERSIGNED and octets not in SIGNED:
+            names.append(octets)
+    return FieldNames(signed=(*SIGNED, *dict.fromkeys(names)))
 
 
 @dataclass(frozen=True, slots=True)

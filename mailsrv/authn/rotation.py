@@ -13,7 +13,7 @@ from enum import Enum
 
 from mailsrv.authn.keys import Algorithm, record_name
 
-KEEP_SECONDS = 7 * 86400  # a queued message is given up after 5 days, and its receiver may verify it later
+KEEP_SECONDS = 14 * 86400  # a queued message is given up after 5 days, and its receiver may verify it later
 
 
 class State(Enum):

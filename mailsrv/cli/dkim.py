@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailsrv.errors import Exit, Refused
@@ -23,14 +24,49 @@ from mailsrv.mail.address import domain_key, domain_to_ascii
 from mailsrv.authn.keys import Algorithm, make_private_key, record_name, zone_lines
 from mailsrv.authn.keystore import DIRECTORY, KeyStore, check_selector, dated_selector, write_key_file
 from mailsrv.authn.published import look
-from mailsrv.authn.rotation import KEEP_SECONDS, Change, Key, Sight, State, advance, advise, endangers_mail
+from mailsrv.authn.rotation import Change, Key, Sight, State, advance, advise, endangers_mail
 from mailsrv.config.load import load
 from mailsrv.config.schema import Config
 from mailsrv.serve.privileges import choose
 from mailsrv.cli.control import print_json, print_table
 
 _BOTH = tuple(Algorithm)
+_DAY_SECONDS = 86400.0
 _YOUR_DOMAIN = "<your-domain>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A key of `domain` as `status` shows it; `until` is the day until which a retiring key keeps its record."""
+
+    domain: str
+    key: Key
+    sight: Sight
+    until: str
+
+    @property
+    def name(self) -> str:
+        return record_name(self.key.selector, self.domain)
+
+    @property
+    def advice(self) -> str:
+        return advise(self.key, self.sight, self.domain, self.until)
+
+    def cells(self) -> tuple[str, ...]:
+        return (self.name, self.key.state.value, _day(self.key.since), self.sight.value, self.advice)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "domain": self.domain,
+            "selector": self.key.selector,
+            "algorithm": self.key.algorithm.value,
+            "state": self.key.state.value,
+            "since": self.key.since,
+            "name": self.name,
+            "record": self.key.record,
+            "dns": self.sight.value,
+            "advice": self.advice,
+        }
 
 
 def add_arguments_keygen(parser: argparse.ArgumentParser) -> None:
@@ -117,27 +153,25 @@ def _status(arguments: argparse.Namespace) -> int:
     """0, or 1 when signatures fail because DNS lacks the record of a key that signs."""
     config = load(arguments.config, os.environ)
     resolvers = _open_resolvers(config, arguments.nameserver)
-    rows: list[tuple[str, Key, Sight]] = []
-    with _open_store(config) as store:
-        domains = _choose_domains(config, arguments.domain)
-        if not arguments.domain:
-            domains += [domain for domain in store.domains() if domain not in domains]
-        # Shown as time has made them; `rotate` writes it down.
-        keys = {domain: advance(store.read(domain), {}, SystemClock.now())[0] for domain in domains}
-    for domain, its_keys in keys.items():
-        rows += [(domain, key, look(resolvers, domain, key, _complain)) for key in its_keys]
-    code = Exit.FAILED if any(endangers_mail(key, sight) for _, key, sight in rows) else Exit.OK
-    if arguments.json:
-        print_json([_to_json(*row) for row in rows])
-        return code
-    heads = ("RECORD", "STATE", "SINCE", "DNS", "TO DO")
-    lines = [
-        (record_name(key.selector, domain), key.state.value, _day(key.since), sight.value, _advise(domain, key, sight))
-        for domain, key, sight in rows
+    keep = config.dkim.retire_days * _DAY_SECONDS
+    store = KeyStore(Disk(), config.data_dir)  # read only, so nobody's rights matter
+    domains = _choose_domains(config, arguments.domain)
+    if not arguments.domain:
+        domains += [domain for domain in store.domains() if domain not in domains]
+    # Shown as time has made them; `rotate` writes it down.
+    keys = {domain: advance(store.read(domain), {}, SystemClock.now(), keep)[0] for domain in domains}
+    rows = [
+        _Row(domain, key, look(resolvers, domain, key, _complain), _day(key.since + keep))
+        for domain, its_keys in keys.items()
+        for key in its_keys
     ]
-    if lines:
-        print_table(heads, lines)
-    for domain in (domain for domain, its_keys in keys.items() if not its_keys and domain in _own_domains(config)):
+    code = Exit.FAILED if any(endangers_mail(row.key, row.sight) for row in rows) else Exit.OK
+    if arguments.json:
+        print_json([row.to_json() for row in rows])
+        return code
+    if rows:
+        print_table(("RECORD", "STATE", "SINCE", "DNS", "TO DO"), [row.cells() for row in rows])
+    for domain in (domain for domain, its_keys in keys.items() if not its_keys):
         print(f"{domain}: no keys, its mail is not signed; `mailsrv dkim-keygen --domain {domain}` makes some")
     return code
 
@@ -152,7 +186,7 @@ def _rotate(arguments: argparse.Namespace) -> int:
         for domain in _choose_domains(config, arguments.domain):
             keys = store.read(domain)
             sights = {key.selector: look(resolvers, domain, key, _complain) for key in keys}
-            advanced, changes = advance(keys, sights, now)
+            advanced, changes = advance(keys, sights, now, config.dkim.retire_days * _DAY_SECONDS)
             if changes:
                 store.write(domain, advanced)
             for change in changes:
@@ -234,24 +268,6 @@ def _describe(domain: str, change: Change) -> str:
     if change.state is State.GONE:
         text += f"; remove {record_name(change.key.selector, domain)} from the DNS"
     return text
-
-
-def _advise(domain: str, key: Key, sight: Sight) -> str:
-    return advise(key, sight, domain, _day(key.since + KEEP_SECONDS))
-
-
-def _to_json(domain: str, key: Key, sight: Sight) -> dict[str, object]:
-    return {
-        "domain": domain,
-        "selector": key.selector,
-        "algorithm": key.algorithm.value,
-        "state": key.state.value,
-        "since": key.since,
-        "name": record_name(key.selector, domain),
-        "record": key.record,
-        "dns": sight.value,
-        "advice": _advise(domain, key, sight),
-    }
 
 
 def _day(seconds: float) -> str:

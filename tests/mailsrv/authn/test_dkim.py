@@ -15,12 +15,14 @@ from mailsrv.authn.dkim import (
     SIGNED,
     FieldNames,
     SigningKey,
+    choose_fields,
     compute_signature,
     hash_body,
     select_fields,
     sign,
 )
 from mailsrv.authn.keys import parse_private_key
+from mailsrv.errors import GrammarError
 from mailsrv.mail.header import Header, scan
 
 CASES = Path(__file__).parents[2] / "cases" / "authn"
@@ -183,3 +185,13 @@ def test_long_names_and_many_fields_are_folded() -> None:
     assert all(len(line) <= 76 for line in field.split(b"\r\n") if domain.encode() not in line)
     many = b"List-Id: x\r\n" * 300 + PLAIN
     assert verify(sign_message(many) + many) == [True, True]
+
+
+def test_further_fields() -> None:
+    chosen = choose_fields(["X-Mailer", "From", "list-id", "x-mailer", "Keywords"])
+    assert chosen.oversigned == OVERSIGNED
+    assert chosen.signed == (*SIGNED, b"x-mailer", b"keywords")
+    assert choose_fields([]) == FieldNames()
+    for bad in ("", "a:b", "a;b", "a b", "ü", "DKIM-Signature", "Received", "Return-Path"):
+        with pytest.raises(GrammarError, match="is not the name of a header field that can be signed"):
+            choose_fields([bad])
