@@ -5,8 +5,8 @@ is a second server, and is told who the first one is. `run/set` is held by the s
 (they inherit it): a new supervisor waits there until the last worker of a dead one is gone, so that two sets never
 share a spool. `run/pid` is written in between, and tells those workers that somebody waits.
 
-As root, everything made here is given to the service user; nothing that exists already is given away but the
-directory itself, when root owns it. Symbolic links are never followed in that.
+As root, only data_dir itself is made and given to the service user; everything in it is made by a process that has
+become that user. Whoever took over the service may have put symbolic links there, and root would follow them.
 
 Diagnostics: Refused when another server runs, when the old set does not end, or for a format that this version does
 not know; StorageError when the directory cannot be made.
@@ -22,6 +22,7 @@ from mailsrv.serve.privileges import Identity
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk, Missing
 from mailsrv.system.lock import Lock
+from mailsrv.system.process import call_as
 
 DIRECTORIES = (
     "accounts",
@@ -58,14 +59,20 @@ class Premises:
 
     def prepare(self) -> None:
         """Make what is missing. Raises StorageError, Refused."""
+        if not self._identity.drops:
+            self._furnish()
+            return
+        self._disk.make_directories(self.data_dir)
+        if os.lstat(self.data_dir).st_uid == 0:
+            os.chown(self.data_dir, self._identity.uid, self._identity.gid, follow_symlinks=False)
+        call_as(self._identity.uid, self._identity.gid, self._furnish)
+
+    def _furnish(self) -> None:
         layout.prepare(self._disk, self.data_dir)
         for name in DIRECTORIES:
             self._disk.make_directories(self.path(name))
         if not self._disk.exists(self.path(BANS_LOCK)):
             self._disk.replace(self.path(BANS_LOCK), b"", 0o600)
-        if self._identity.drops:
-            for name in (".", layout.FORMAT, *layout.DIRECTORIES, *DIRECTORIES, BANS_LOCK):
-                self._give(self.path(name))
 
     def take(self, say: Callable[[str], None]) -> None:
         """Become the only server here, waiting for what is left of a dead one; `say` is told of the wait. Raises
@@ -123,7 +130,3 @@ class Premises:
             self._disk.unlink(self.path(PID), missing_ok=True)
         self._set.__exit__()
         self._lock.__exit__()
-
-    def _give(self, path: str) -> None:
-        if os.lstat(path).st_uid == 0:
-            os.chown(path, self._identity.uid, self._identity.gid, follow_symlinks=False)

@@ -8,12 +8,14 @@ import ctypes
 import os
 import select
 import sys
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mailsrv.errors import Refused
+from mailsrv.errors import MailsrvError, Refused
 
 _COMM_OCTETS = 15
+_PIPE_OCTETS = 65536  # what a pipe takes before anybody reads
 _PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 15, 38  # prctl(2)
 
 # Fields 48 and 49 of proc(5) stat, counted from the one after the command's closing bracket, which is number 3.
@@ -25,8 +27,8 @@ _area: tuple[int, int] | None = None
 def set_title(text: str) -> None:
     """Show `text` in ps: as the arguments, and its beginning (15 characters) as the command's name.
 
-    The first call finds where the arguments lie, and must come before privileges are dropped; later ones may not. Where
-    they cannot be found, they are left as they are.
+    The first call finds where the arguments lie, and must come before privileges are dropped; later ones may not.
+    Where they cannot be found, they are left as they are.
     """
     # prctl and not /proc/self/comm, which belongs to root after a drop.
     ctypes.CDLL(None).prctl(_PR_SET_NAME, text.replace(": ", ":").encode("ascii", "replace")[:_COMM_OCTETS], 0, 0, 0)
@@ -80,6 +82,31 @@ def drop_privileges(uid: int, gid: int, groups: Iterable[int] = ()) -> None:
         raise Refused(f"dropped privileges could be taken back: {name} 0 was granted again")
     # Whoever takes over this process gains nothing from set-uid programs either.
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def call_as(uid: int, gid: int, function: Callable[[], None]) -> None:
+    """Call `function` in a child that has become `uid` and `gid`, and wait for it. Raises Refused with what it
+    raised.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            drop_privileges(uid, gid)
+            function()
+            code = 0
+        except BaseException as error:
+            text = str(error) if isinstance(error, MailsrvError) else traceback.format_exc()
+            os.write(writer, text.encode("utf-8", "replace")[:_PIPE_OCTETS])
+            raise
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        text = pipe.read().decode("utf-8", "replace")
+    if os.waitpid(child, 0)[1] != 0:
+        raise Refused(text or f"a process of user {uid} ended before its work was done")
 
 
 @dataclass(frozen=True, slots=True)

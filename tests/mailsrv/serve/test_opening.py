@@ -1,8 +1,11 @@
 import gc
 import os
+import shutil
 import signal
 import socket
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -14,18 +17,22 @@ from tests.whole.running import BASE, free_port
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(monkeypatch):
     """A configuration that can be written, opened and opened again; umask and frozen objects as they were afterwards.
     """
     monkeypatch.setattr(gc, "freeze", lambda: None)
     umask = os.umask(0o077)
-    made = Place(tmp_path)
+    # Not pytest's own directory: as root, somebody else must be able to reach it.
+    root = Path(tempfile.mkdtemp(prefix="mailsrv-opening-"))
+    root.chmod(0o755)
+    made = Place(root)
     yield made
     for opening in made.opened:
         for listener in opening.first.listeners:
             listener.socket.close()
         opening.close()
     os.umask(umask)
+    shutil.rmtree(root)
 
 
 class Place:

@@ -1,6 +1,9 @@
 import os
+import shutil
 import stat
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -28,20 +31,48 @@ def test_a_new_data_dir(tmp_path):
     make(data).prepare()  # twice is once
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give things away")
-def test_root_gives_what_it_made_and_nothing_else(tmp_path):
-    data = tmp_path / "data"
-    target = tmp_path / "precious"
-    target.write_text("")
-    (data / "accounts").mkdir(parents=True)
-    os.chown(data / "accounts", 4711, 4711)
-    os.symlink(target, data / "run.link")
+@pytest.fixture
+def open_path():
+    """A directory that every user can reach, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="mailsrv-premises-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@root
+def test_what_root_makes_belongs_to_the_service(open_path):
+    data = open_path / "data"
     make(data, drops=True).prepare()
     assert (data.stat().st_uid, data.stat().st_gid) == (12345, 12346)
     for name in ("FORMAT", "run", "run/argon2", "run/bans.lock", "spool", "spool/queue"):
-        assert (data / name).stat().st_uid == 12345
-    assert (data / "accounts").stat().st_uid == 4711
-    assert target.stat().st_uid == 0
+        assert ((data / name).stat().st_uid, (data / name).stat().st_gid) == (12345, 12346)
+
+
+@root
+def test_root_follows_no_links_of_the_service(open_path):
+    data, precious = open_path / "data", open_path / "precious"
+    make(data, drops=True).prepare()
+    (precious / "tmp").mkdir(parents=True)
+    shutil.rmtree(data / "spool")
+    os.symlink(precious, data / "spool")
+    with pytest.raises(Refused, match="Permission denied"):
+        make(data, drops=True).prepare()
+    assert (precious / "tmp").stat().st_uid == 0
+    assert os.listdir(precious) == ["tmp"]
+
+
+@root
+def test_a_data_dir_of_somebody_else_is_not_taken(open_path):
+    data = open_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, 4711, 4711)
+    with pytest.raises(Refused, match="Permission denied"):
+        make(data, drops=True).prepare()
+    assert data.stat().st_uid == 4711
 
 
 def test_another_format_is_refused(tmp_path):

@@ -68,6 +68,31 @@ def test_a_title_can_be_changed_without_privileges():
     assert run(program) == "mailsrv:two\nb'mailsrv: two'\n"
 
 
+@root
+def test_a_call_as_somebody_else(tmp_path):
+    program = """
+def work():
+    print(os.getresuid(), os.getgroups(), flush=True)
+call_as(12345, 12346, work)
+print(os.getuid())
+"""
+    assert run(program).splitlines() == ["(12345, 12345, 12345) []", "0"]
+
+
+@root
+@pytest.mark.parametrize(
+    ("work", "complaint"),
+    [
+        ('raise Refused("give it to the service user")', "Refused: give it to the service user"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("os._exit(3)", "a process of user 12345 ended before its work was done"),
+    ],
+)
+def test_what_goes_wrong_in_a_call_as_somebody_else(work, complaint):
+    done = run(f"def work():\n    {work}\ncall_as(12345, 12346, work)", check=False)
+    assert done.returncode == 1 and complaint in done.stderr
+
+
 @pytest.mark.parametrize(("uid", "gid", "groups"), [(0, 5, ()), (5, 0, ()), (5, 5, (0,))])
 def test_root_is_no_one_to_become(uid, gid, groups):
     with pytest.raises(Refused, match="may not run as root"):
