@@ -126,15 +126,24 @@ class Opening:
                 f"{config.source}: data_dir: cannot change while the server runs (it is {self.premises.data_dir}); "
                 "stop the server and start it again"
             )
-        identity = self._identity
-        if config.privileges.user and (choose(config).uid, choose(config).gid) != (identity.uid, identity.gid):
-            complaints.append(
-                f"{config.source}: privileges: cannot change while the server runs (it serves as {identity.name}); "
-                "stop the server and start it again"
-            )
+        if config.privileges.user:
+            complaints += self._compare_identity(config)
         if complaints:
             raise ConfigError(complaints)
         return config
+
+    def _compare_identity(self, config: Config) -> list[str]:
+        identity = self._identity
+        try:
+            wanted = choose(config)
+        except ConfigError as error:
+            return error.complaints
+        if (wanted.uid, wanted.gid) == (identity.uid, identity.gid):
+            return []
+        return [
+            f"{config.source}: privileges: cannot change while the server runs (it serves as {identity.name}); "
+            "stop the server and start it again"
+        ]
 
     def open_next(self, current: Generation) -> Generation:
         """The generation that the configuration asks for now. Raises ConfigError, Refused."""
