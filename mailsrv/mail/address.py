@@ -11,6 +11,7 @@ import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailsrv.errors import GrammarError
 
@@ -113,6 +114,7 @@ def check_literal(literal: str) -> None:
         raise GrammarError(f"{literal} is not an address literal") from None
 
 
+@lru_cache(maxsize=4096)
 def quote_local_part(local_part: str) -> str:
     """Write a local part as Dot-string where possible, else as Quoted-string (RFC 5321 section 4.1.2)."""
     if _DOT_STRING.fullmatch(local_part):
