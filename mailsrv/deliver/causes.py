@@ -12,6 +12,8 @@ import re
 from mailsrv.mail.dsn import clean_status
 from mailsrv.mail.outcome import Outcome
 
+CANCELLED = "cancelled by the postmaster"  # how the reply of an outcome begins that `mailrun cancel` makes
+
 # The code, then the code without its class, then its subject alone: the first row that fits.
 _CODES = {
     "4.2": "busy",
@@ -88,6 +90,8 @@ _WORDS = tuple(
 
 def find_cause(outcome: Outcome) -> str:
     """One of templates.CAUSES for an outcome that is failed or delayed."""
+    if not outcome.host and outcome.reply.startswith(CANCELLED):
+        return "cancelled"
     code = clean_status(outcome)
     if _VAGUE.fullmatch(code):
         reply = outcome.reply[:2000]

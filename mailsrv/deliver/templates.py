@@ -24,7 +24,7 @@ MAX_FILE = 256 << 10  # octets of a file that are read
 CAUSES = (
     "unknown-address", "moved", "disabled", "no-domain", "no-mail", "bad-sender", "full-mailbox", "too-large",
     "blocked", "sender-authentication", "tls", "dns", "unreachable", "busy", "content", "conversion",
-    "international-address", "loop", "too-many-recipients", "protocol", "here", "other",
+    "international-address", "loop", "too-many-recipients", "protocol", "cancelled", "here", "other",
 )  # fmt: skip
 
 _LETTER = frozenset({"hostname", "postmaster", "id", "subject", "sent", "recipients", "attached", "waited", "until"})
@@ -83,7 +83,7 @@ def load_templates(
             complaints.append(f"{language!r} is not the tag of a language, such as en or de")
             continue
         own: dict[str, str] = {}
-        path = f"{directory}/{language}.txt"
+        path = f"{directory or 'template_dir'}/{language}.txt"
         if directory and read is not None:
             own = read_sections(_read_own(read, path, complaints), path, complaints)
         known = english if language == FALLBACK else read_sections(shipped(language), f"{language}.txt", complaints)

@@ -12,10 +12,12 @@ the difference before it is committed.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 from mailsrv.deliver import bounce
-from mailsrv.deliver.bounce import Bouncer, Report, Reported, ReportSettings, find_due
+from mailsrv.deliver.bounce import Bouncer
+from mailsrv.deliver.due import Report, ReportSettings, find_due
 from mailsrv.mail.dsn import Kind
 from mailsrv.mail.envelope import Envelope
 from mailsrv.mail.outcome import Outcome, Status
@@ -64,7 +66,9 @@ def load(name: str) -> Case:
     return Case(
         replace(envelope, size=len(message)),
         {one.recipient: one for one in outcomes},
-        tuple(Reported(Kind(kind), tuple(indices)) for kind, indices in given.get("reported", [])),
+        tuple(
+            SimpleNamespace(kind=Kind(kind), recipients=tuple(indices)) for kind, indices in given.get("reported", [])
+        ),
         tuple(given.get("passed_on", [])),
         ReportSettings("mx.sender.example", **settings),
         given["now"],

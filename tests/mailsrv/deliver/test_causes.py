@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailsrv.deliver.causes import _CODES, _WORDS, find_cause
+from mailsrv.deliver.causes import _CODES, _WORDS, CANCELLED, find_cause
 from mailsrv.deliver.templates import CAUSES
 from mailsrv.mail.outcome import Outcome, Status
 
@@ -16,7 +16,7 @@ def cause(dsn, reply="", host=MX):
 def test_every_row_names_a_cause_and_every_cause_is_used():
     named = set(_CODES.values()) | {row[1] for row in _WORDS}
     assert named <= set(CAUSES)
-    assert set(CAUSES) - named == {"other"}
+    assert set(CAUSES) - named == {"other", "cancelled"}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,11 @@ def test_words_do_not_overrule_a_code_that_says_something():
     assert cause("5.2.2", "552 5.2.2 blocked as spam") == "full-mailbox"
     assert cause("5.7.1", "550 5.7.1 no such user") == "unknown-address"
     assert cause("5.4.1", "550 5.4.1 Recipient address rejected: Access denied") == "unknown-address"
+
+
+def test_only_this_server_cancels():
+    assert cause("5.7.1", f"{CANCELLED}: spam run", "") == "cancelled"
+    assert cause("5.0.0", CANCELLED) == "other"
 
 
 def test_a_long_reply_costs_little():
