@@ -27,6 +27,7 @@ from mailsrv.authn.published import look
 from mailsrv.authn.rotation import Change, Key, Sight, State, advance, advise, endangers_mail
 from mailsrv.config.load import load
 from mailsrv.config.schema import Config
+from mailsrv.deliver.sign import signing_domains
 from mailsrv.serve.privileges import choose
 from mailsrv.cli.control import print_json, print_table
 
@@ -183,7 +184,10 @@ def _rotate(arguments: argparse.Namespace) -> int:
     now = SystemClock.now()
     waiting = False
     with _open_store(config) as store, store.lock():
-        for domain in _choose_domains(config, arguments.domain):
+        domains = _choose_domains(config, arguments.domain)
+        if not arguments.domain:
+            domains += [domain for domain in store.domains() if domain in signing_domains(config)]
+        for domain in dict.fromkeys(domains):
             keys = store.read(domain)
             sights = {key.selector: look(resolvers, domain, key, _complain) for key in keys}
             advanced, changes = advance(keys, sights, now, config.dkim.retire_days * _DAY_SECONDS)
@@ -201,20 +205,21 @@ def _rotate(arguments: argparse.Namespace) -> int:
 
 
 def _own_domains(config: Config) -> list[str]:
-    """The domains that need keys, in A-labels: those of the configuration and their other names."""
+    """The domains that need keys, in A-labels: those of the configuration and their other names. The host's own name
+    can do without: a domain above it signs for it.
+    """
     return list(dict.fromkeys(domain_key(domain) for domain in (*config.domains, *config.domain_aliases)))
 
 
 def _choose_domains(config: Config, asked: Sequence[str]) -> list[str]:
-    """The domains asked for, or all. The host's own name may be asked for: reports come from it."""
-    known = _own_domains(config)
+    """The domains asked for, in A-labels, or all that need keys. Raises Refused for one that is not ours."""
     if not asked:
-        if not known:
+        if not (known := _own_domains(config)):
             raise Refused(f"{config.source} has no domains; name one with --domain")
         return known
     chosen = [domain_to_ascii(domain) for domain in asked]
     for domain in chosen:
-        if domain not in (*known, domain_key(config.hostname)):
+        if domain not in signing_domains(config):
             raise Refused(f"{domain} is not in the domains of {config.source}; put it there first")
     return list(dict.fromkeys(chosen))
 

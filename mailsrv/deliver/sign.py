@@ -6,19 +6,21 @@ still aligned (RFC 9989 calls it relaxed). A message is signed only as a whole: 
 Only mail that comes from an authenticated account, a local program or this server itself may be brought here: signing
 what was merely forwarded would make a stranger's forgery of our addresses genuine.
 
-Diagnostics: `keys_for` and `sign` raise GrammarError or StorageError, naming the file, when keys cannot be read; the
-message should wait then, because without its signature it could be refused for good.
+Diagnostics: `check`, `keys_for` and `sign` raise GrammarError or StorageError, naming the file, when keys cannot be
+read; the message should wait then, because without its signature it could be refused for good.
 """
 
 from collections.abc import Iterable
 
 from mailsrv.errors import GrammarError
 from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk
 from mailsrv.mail.address import domain_key
 from mailsrv.mail.header import Header, scan
 from mailsrv.mail.mailboxes import parse_mailboxes
-from mailsrv.authn.dkim import FieldNames, SigningKey, hash_body, select_fields, sign
+from mailsrv.authn.dkim import FieldNames, SigningKey, choose_fields, hash_body, select_fields, sign
 from mailsrv.authn.keystore import KeyStore
+from mailsrv.config.schema import Config
 
 _AUTHOR = b"from"
 
@@ -62,6 +64,22 @@ class Signer:
                 return keys
             domain = domain.partition(".")[2]
         return ()
+
+
+def signing_domains(config: Config) -> list[str]:
+    """Whose keys may sign, in lower-case A-labels: the domains, their other names, and the host, whose reports come
+    from it.
+    """
+    domains = (*config.domains, *config.domain_aliases, config.hostname)
+    return list(dict.fromkeys(domain_key(domain) for domain in domains))
+
+
+def make_signer(config: Config, disk: Disk, clock: Clock) -> Signer | None:
+    """The signer that the configuration asks for; None where it wants no signatures."""
+    if not config.dkim.sign:
+        return None
+    fields = choose_fields(config.dkim.headers)
+    return Signer(KeyStore(disk, config.data_dir), signing_domains(config), clock, fields)
 
 
 def _author_domain(header: Header) -> str:

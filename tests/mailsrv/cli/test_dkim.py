@@ -261,6 +261,14 @@ def test_every_nameserver_must_show_a_key(config: Path, dns: FakeDnsServer, caps
     assert states(config) == {"20270115e": "next", "20270115r": "next"}
 
 
+def test_rotation_moves_the_keys_of_the_host_too(config: Path, capsys: Output) -> None:
+    assert run(config, "dkim-keygen", "--domain", "mail.example.com", "--algorithm", "ed25519") == 0
+    assert run(config, "dkim", "rotate") == 75
+    output = capsys.readouterr().out
+    assert "; mail.example.com: 20270115e waits" in output
+    assert "; example.com: new keys" in output
+
+
 def test_keys_of_domains_that_were_taken_out_are_still_shown(config: Path, dns: FakeDnsServer, capsys: Output) -> None:
     run(config, "dkim-keygen", "--domain", "example.com", "--algorithm", "ed25519")
     write_config(config.parent, dns, "example.org")

@@ -11,7 +11,8 @@ from mailsrv.authn.dkim import FieldNames
 from mailsrv.authn.keys import Algorithm
 from mailsrv.authn.keystore import KeyStore
 from mailsrv.authn.rotation import Sight, advance
-from mailsrv.deliver.sign import Signer
+from mailsrv.config.schema import Config, DkimConfig
+from mailsrv.deliver.sign import Signer, make_signer, signing_domains
 from mailsrv.errors import GrammarError
 from mailsrv.system.disk import Disk
 from tests.fakes.clock import FakeClock
@@ -140,3 +141,25 @@ def test_damaged_keys_are_known_at_the_start_and_keep_mail_from_leaving_unsigned
         signer.check()
     with pytest.raises(GrammarError, match="keys.json"):
         signer.sign(b"From: ada@example.com\r\n\r\n", [BODY])
+
+
+def test_the_signer_of_a_configuration(store: KeyStore) -> None:
+    data_dir = store.directory("example.com").removesuffix("/dkim/example.com")
+    config = Config(
+        hostname="Mail.example.net",
+        data_dir=data_dir,
+        domains=["Sub.example.com", "bücher.example"],
+        domain_aliases={"example.com": "sub.example.com"},
+        dkim=DkimConfig(headers=["X-Mine"]),
+    )
+    assert signing_domains(config) == ["sub.example.com", "xn--bcher-kva.example", "example.com", "mail.example.net"]
+    signer = make_signer(config, Disk(), FakeClock(NOW))
+    assert signer is not None
+    fields = signer.sign(b"X-Mine: 1\r\nFrom: ada@example.com\r\n\r\n", [BODY])
+    assert signed_by(fields) == BOTH
+    assert b"h=x-mine:" in fields
+
+
+def test_a_configuration_without_signatures(tmp_path: Path) -> None:
+    config = Config("mail.example.com", str(tmp_path), dkim=DkimConfig(sign=False))
+    assert make_signer(config, Disk(), FakeClock(NOW)) is None
