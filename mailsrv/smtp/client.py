@@ -92,7 +92,9 @@ class ClientSession:
             self._exchange.reader.append(octets)
 
     def data_to_send(self) -> bytes:
-        """The octets for the server since the last call."""
+        """The octets for the server since the last call. What replies cause is among them, whether or not `next_event`
+        was called first, so that no driver waits while it still has something to send."""
+        self._pump()
         return self._exchange.take_output()
 
     def lost(self, reason: str) -> None:
@@ -102,22 +104,23 @@ class ClientSession:
 
     def next_event(self) -> ClientEvent | Need:
         """The next event, or NEED_DATA. At the end of the session Bye or Broken, again and again."""
-        while not self._events:
-            if self._end is not None:
-                return self._end
-            if self._state is not _State.TLS:
-                try:
-                    reply = self._exchange.reader.next_reply()
-                    if reply is not None:
-                        self._take(reply)
-                        continue
-                except ReplyFault as fault:
-                    self._break(str(fault))
-                    continue
-            if not self._lost:
-                return NEED_DATA
+        self._pump()
+        if not self._events and self._end is None and self._lost:
             self._break(f"{self._lost} while waiting for {self.phase.value}", "4.4.2")
-        return self._events.popleft()
+        if self._events:
+            return self._events.popleft()
+        return self._end or NEED_DATA
+
+    def _pump(self) -> None:
+        """Take replies until one makes an event, which the driver may have an answer to."""
+        while not self._events and self._end is None and self._state is not _State.TLS:
+            try:
+                reply = self._exchange.reader.next_reply()
+                if reply is None:
+                    return
+                self._take(reply)
+            except ReplyFault as fault:
+                self._break(str(fault))
 
     # Commands
 

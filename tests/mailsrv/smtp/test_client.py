@@ -603,6 +603,19 @@ def test_calls_out_of_place_are_faults_of_the_caller() -> None:
         session.body(b"x")
 
 
+def test_what_a_reply_causes_is_sent_before_the_next_event_is_asked_for() -> None:
+    session = ready(b"250 mx\r\n")
+    session.send(transaction())
+    assert session.data_to_send() == MAIL
+    session.receive_data(b"250 ok\r\n")
+    assert session.data_to_send() == rcpt("c")
+    assert session.next_event() is NEED_DATA
+    session.receive_data(b"250 ok\r\n354 go\r\n")
+    assert session.data_to_send() == b"DATA\r\n"
+    session.receive_data(b"551 what\r\n")  # to the message that nobody has given: 354 waits for its event
+    assert session.next_event() == events.NeedBody()
+
+
 def test_phases_have_timeouts() -> None:
     session = ClientSession("me.example")
     seen = [session.phase]
