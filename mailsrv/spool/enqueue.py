@@ -9,7 +9,7 @@ not in the queue. `withdraw` raises StorageError.
 
 from typing import Protocol
 
-from mailsrv.errors import StorageError
+from mailsrv.errors import AlreadyThere, StorageError
 from mailsrv.mail.envelope import Envelope
 from mailsrv.spool.format import encode_envelope
 from mailsrv.spool.layout import Layout
@@ -41,7 +41,12 @@ class Spool:
         with self._disk.open_unnamed(queue) as file:
             octets.write_to(file, line)
             file.sync()
-            file.link(queue, envelope.id)
+            try:
+                file.link(queue, envelope.id)
+            except AlreadyThere:
+                # Whoever made that name may have been killed before its sync; a caller may take it for done.
+                self._disk.sync_directory(queue)
+                raise
             try:
                 self._disk.sync_directory(queue)
             except StorageError:
@@ -49,6 +54,20 @@ class Spool:
                 raise
         if self._waker is not None:
             self._waker.wake(self._layout.wake, envelope.id.encode())
+
+    def enqueue_once(self, envelope: Envelope, octets: Octets) -> None:
+        """The same for a message that may have been queued under this ID before a crash (a report).
+
+        AlreadyThere also when it has left the queue since: it is held, set aside, or its journal says that it was done.
+        """
+        layout = self._layout
+        with self._disk.lock(layout.lock, shared=True):
+            # In the order of its possible ways: what leaves one place while we look is found in the next.
+            for directory in (layout.queue, layout.hold, layout.journal, layout.corrupt):
+                if self._disk.exists(f"{directory}/{envelope.id}"):
+                    self._disk.sync_directory(directory)
+                    raise AlreadyThere(f"{directory}/{envelope.id}: exists")
+            self.enqueue(envelope, octets)
 
     def withdraw(self, identifier: str) -> None:
         """Take a message out of the queue again that nobody has been told of."""

@@ -23,6 +23,7 @@ RUN = "run"
 DIRECTORIES = (QUEUE, JOURNAL, HOLD, CORRUPT, TMP, RUN)
 FORMAT = "FORMAT"
 WAKE = "run/wake"
+LOCK = "run/spool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,18 @@ class Layout:
         return f"{self.data_dir}/{QUEUE}"
 
     @property
+    def journal(self) -> str:
+        return f"{self.data_dir}/{JOURNAL}"
+
+    @property
+    def hold(self) -> str:
+        return f"{self.data_dir}/{HOLD}"
+
+    @property
+    def corrupt(self) -> str:
+        return f"{self.data_dir}/{CORRUPT}"
+
+    @property
     def tmp(self) -> str:
         """Where an arriving message spills to (unnamed), and the names of file systems without unnamed files."""
         return f"{self.data_dir}/{TMP}"
@@ -48,6 +61,12 @@ class Layout:
     def wake(self) -> str:
         """The socket by which the queue's runner is woken."""
         return f"{self.data_dir}/{WAKE}"
+
+    @property
+    def lock(self) -> str:
+        """The spool lock: held, exclusive, by who moves messages into hold and back or collects journals, and shared
+        by who queues a message that may have been queued before."""
+        return f"{self.data_dir}/{LOCK}"
 
 
 def prepare(disk: Disk, data_dir: str) -> Layout:

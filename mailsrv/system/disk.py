@@ -14,6 +14,7 @@ import errno
 import itertools
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from mailsrv.errors import StorageError, StorageFull
@@ -22,6 +23,7 @@ from mailsrv.system.directories import OpenDirectories
 from mailsrv.system.failures import CrossDevice as CrossDevice
 from mailsrv.system.failures import Missing as Missing
 from mailsrv.system.failures import failure, speaking_of
+from mailsrv.system.lock import Lock
 from mailsrv.system.openfile import OpenFile
 
 
@@ -267,6 +269,10 @@ class Disk:
         The name was still this file's after the lock was taken. Missing when there is no such name (any more).
         """
         return OpenFile.open_locked(path)
+
+    def lock(self, path: str, shared: bool = False) -> AbstractContextManager[object]:
+        """A lock between processes and threads, for `with`: waits as long as it takes; the file is made if missing."""
+        return Lock(path, shared=shared)
 
     def set_time(self, path: str, moment: float) -> None:
         """Set a file's modification time, in seconds since the epoch. Never synced: it is to be a hint and no more."""

@@ -27,6 +27,7 @@ class Event:
 FIELDS = {
     "account": "name of an account; at login, what the client gave as its name",
     "address": "IP address, or an IPv6 /64 network",
+    "attempts": "how often the message was tried and had to wait again",
     "client": "IP address that the session comes from, or local",
     "commands": "commands of the session",
     "complaint": "file:line: key: what is wrong, what is right",
@@ -39,7 +40,7 @@ FIELDS = {
     "from": "reverse-path; <> for the null one",
     "helo": "name that the client gave in HELO, EHLO or LHLO",
     "id": "id of the session (11 characters), or of the message (the session's id and more)",
-    "kind": "kind of listener (smtp, submission, submissions, lmtp) or of process",
+    "kind": "kind of listener (smtp, submission, ...), of process, or of report (failed, delayed, succeeded)",
     "listeners": "where the server listens",
     "mechanism": "SASL mechanism",
     "messages": "messages accepted in the session",
@@ -52,6 +53,7 @@ FIELDS = {
     "refused": "replies of the session that refused something",
     "relay": "next hop, host and address; local for an account",
     "reply": "the refusing reply as sent",
+    "report": "id of a report, a message of its own",
     "result": "outcome of a login (ok, wrong, busy, banned) or of a reload (ok, refused)",
     "seconds": "how long it took, or how long a ban lasts",
     "size": "octets of the message",
@@ -83,6 +85,18 @@ EVENTS = {
         "one try to deliver to one account or recipient; level warning when its status is failed",
     ),
     "queued": Event("info", ("id", "recipients", "reason"), "a message lies in spool/queue for these recipients"),
+    "report": Event(
+        "info",
+        ("id", "to", "kind", "report", "recipients", "reason"),
+        "a report to the sender of a message lies in the queue",
+    ),
+    "finished": Event(
+        "info",
+        ("id", "recipients", "attempts", "seconds"),
+        "a message left the queue: nothing more will be done about it",
+    ),
+    "held": Event("warning", ("id", "reason"), "a message was set aside in spool/hold"),
+    "corrupt": Event("error", ("id", "path", "reason"), "a file in the spool cannot be used"),
     "session": Event(
         "info",
         ("id", "kind", "client", "helo", "account", "tls", "seconds", "commands", "messages", "refused", "end"),
@@ -204,6 +218,30 @@ def attempt(
 def queued(log: Log, *, id: str, recipients: int, reason: str) -> None:
     """A message lies in spool/queue."""
     log.write("queued", "info", {"id": id, "recipients": recipients, "reason": reason})
+
+
+def report(log: Log, *, id: str, to: str, kind: str, report: str, recipients: int, reason: str) -> None:
+    """A report about a message is queued under the ID `report`, for its sender; `reason` is the first outcome told."""
+    log.write(
+        "report",
+        "info",
+        {"id": id, "to": to, "kind": kind, "report": report, "recipients": recipients, "reason": reason},
+    )
+
+
+def finished(log: Log, *, id: str, recipients: int, attempts: int, seconds: float) -> None:
+    """A message left the queue; `seconds` since it was received."""
+    log.write("finished", "info", {"id": id, "recipients": recipients, "attempts": attempts, "seconds": seconds})
+
+
+def held(log: Log, *, id: str, reason: str) -> None:
+    """A message was set aside in spool/hold."""
+    log.write("held", "warning", {"id": id, "reason": reason})
+
+
+def corrupt(log: Log, *, id: str, path: str, reason: str) -> None:
+    """A file in the spool cannot be used; `path` is where it lies now."""
+    log.write("corrupt", "error", {"id": id, "path": path, "reason": reason})
 
 
 def session(

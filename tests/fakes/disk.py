@@ -7,6 +7,7 @@ The disk can stop at any operation (`crash_at`), leave out one sync (`skip_sync`
 that a test finds out what each of them is for.
 """
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 
@@ -204,6 +205,9 @@ class FakeDisk:
     def open_locked(self, path):
         file = self._file(path)
         return None if file.locked else FakeOpenFile(file, path)
+
+    def lock(self, path, shared=False):
+        return contextlib.nullcontext()
 
     def set_time(self, path, moment):
         self._step("time", path)
