@@ -78,6 +78,14 @@ def check_selector(selector: str, domain: str) -> str:
     return selector
 
 
+def read_key_file(disk: Disk, path: str) -> PrivateKey:
+    """The private key in a file. Raises GrammarError, StorageError."""
+    try:
+        return parse_private_key(disk.read(path, _KEY_OCTETS))
+    except GrammarError as error:
+        raise GrammarError(f"{path}: {error}") from None
+
+
 class KeyStore:
     """The keys of one data_dir, for all threads of a process. Domains are given in lower-case A-labels."""
 
@@ -142,23 +150,30 @@ class KeyStore:
 
         Selectors are made from the date, or from `stem` and the algorithm's letter; AlreadyThere when that is taken.
         """
-        directory = self.directory(domain)
-        self._disk.make_directories(directory)
-        keys = self.read(domain)
-        made: list[Key] = []
+        made = []
         for algorithm in algorithms:
-            taken = {key.selector for key in keys} | {name.removesuffix(".pem") for name in self._disk.names(directory)}
-            if stem:
-                selector = check_selector(stem + LETTERS[algorithm], domain)
-                if selector in taken:
-                    raise AlreadyThere(f"{domain} has a key with the selector {selector} already")
-            else:
-                selector = check_selector(dated_selector(now, algorithm, taken), domain)
-            private = make_private_key(algorithm)
-            write_key_file(self._disk, f"{directory}/{selector}.pem", private)
-            made.append(Key(selector, algorithm, State.NEXT, int(now), private.public.record))
-        self.write(domain, [*keys, *made])
+            selector = stem + LETTERS[algorithm] if stem else dated_selector(now, algorithm, self._taken(domain))
+            made.append(self.add(domain, selector, make_private_key(algorithm), now))
         return made
+
+    def add(self, domain: str, selector: str, private: PrivateKey, now: float) -> Key:
+        """This key in state next, durable. Hold the lock. Raises AlreadyThere for a selector that is taken."""
+        directory = self.directory(domain)
+        selector = check_selector(selector, domain)
+        if selector in self._taken(domain):
+            raise AlreadyThere(f"{domain} has a key with the selector {selector} already")
+        keys = self.read(domain)
+        self._disk.make_directories(directory)
+        write_key_file(self._disk, f"{directory}/{selector}.pem", private)
+        key = Key(selector, private.algorithm, State.NEXT, int(now), private.public.record)
+        self.write(domain, [*keys, key])
+        return key
+
+    def _taken(self, domain: str) -> set[str]:
+        """Selectors in use, and those that a crash or somebody else has left."""
+        directory = self.directory(domain)
+        files = self._disk.names(directory) if self._disk.exists(directory) else []
+        return {key.selector for key in self.read(domain)} | {name.removesuffix(".pem") for name in files}
 
     def active(self, domain: str) -> tuple[SigningKey, ...]:
         """The keys that sign for this very domain, in the order they were made; read again only when keys.json has
@@ -180,10 +195,7 @@ class KeyStore:
 
     def _load(self, domain: str, key: Key) -> SigningKey:
         path = f"{self.directory(domain)}/{key.selector}.pem"
-        try:
-            private = parse_private_key(self._disk.read(path, _KEY_OCTETS))
-        except GrammarError as error:
-            raise GrammarError(f"{path}: {error}") from None
+        private = read_key_file(self._disk, path)
         if private.public.record != key.record:
             raise GrammarError(f"{path}: is not the key whose record {KEYS_FILE} has; bring the right one back")
         return SigningKey(domain, key.selector, private)

@@ -22,7 +22,14 @@ from mailsrv.system.dns import DnsResolver
 from mailsrv.system.dns_values import Resolver
 from mailsrv.mail.address import domain_key, domain_to_ascii
 from mailsrv.authn.keys import Algorithm, make_private_key, record_name, zone_lines
-from mailsrv.authn.keystore import DIRECTORY, KeyStore, check_selector, dated_selector, write_key_file
+from mailsrv.authn.keystore import (
+    DIRECTORY,
+    KeyStore,
+    check_selector,
+    dated_selector,
+    read_key_file,
+    write_key_file,
+)
 from mailsrv.authn.published import look
 from mailsrv.authn.rotation import Change, Key, Sight, State, advance, advise, endangers_mail
 from mailsrv.config.load import load
@@ -71,7 +78,7 @@ class _Row:
 
 
 def add_arguments_keygen(parser: argparse.ArgumentParser) -> None:
-    """--domain, --selector, --algorithm, --out."""
+    """--domain, --selector, --algorithm, --out or --key."""
     _add_domain(parser)
     parser.add_argument("--selector", metavar="S", default="", help="its selector; for two keys Se and Sr")
     parser.add_argument(
@@ -79,7 +86,9 @@ def add_arguments_keygen(parser: argparse.ArgumentParser) -> None:
         choices=[algorithm.value for algorithm in Algorithm],
         help="make only this kind (default: both, with --out ed25519)",
     )
-    parser.add_argument("--out", metavar="FILE", default="", help="write one key to FILE, which must not exist yet")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--key", metavar="FILE", default="", help="take the key in FILE over, as selector S")
+    files.add_argument("--out", metavar="FILE", default="", help="write one key to FILE, which must not exist yet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,15 +112,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_keygen(arguments: argparse.Namespace) -> int:
     """Make keys and print their records; 1 when a file or selector exists already."""
+    if arguments.key and (not arguments.selector or arguments.algorithm):
+        print("mailsrv: --key needs --selector, and no --algorithm", file=sys.stderr)
+        return Exit.USAGE
     algorithm = Algorithm(arguments.algorithm) if arguments.algorithm else None
     if arguments.out:
         return _write_one(arguments, algorithm or Algorithm.ED25519)
     config = load(arguments.config, os.environ)
     domains = _choose_domains(config, arguments.domain)
     now = SystemClock.now()
+    given = read_key_file(Disk(), arguments.key) if arguments.key else None
     with _open_store(config) as store, store.lock():
         for domain in domains:
-            made = store.make(domain, (algorithm,) if algorithm else _BOTH, now, arguments.selector)
+            if given is not None:
+                made = [store.add(domain, arguments.selector, given, now)]
+            else:
+                made = store.make(domain, (algorithm,) if algorithm else _BOTH, now, arguments.selector)
             _print_records(domain, made)
     return Exit.OK
 

@@ -143,6 +143,28 @@ def test_the_name_comes_from_the_configuration_if_there_is_one(config: Path, tmp
     assert not (tmp_path / "3.pem").exists()
 
 
+def test_a_key_from_elsewhere_is_taken_over(
+    config: Path, tmp_path: Path, dns: FakeDnsServer, capsys: Output
+) -> None:
+    file = tmp_path / "old.pem"
+    run(config, "dkim-keygen", "--out", str(file))
+    record = capsys.readouterr().out.splitlines()[-1]
+    take = ("dkim-keygen", "--domain", "example.com", "--key", str(file))
+    assert run(config, *take) == 2
+    assert capsys.readouterr().err == "mailsrv: --key needs --selector, and no --algorithm\n"
+    assert run(config, *take, "--selector", "old") == 0
+    assert f'old._domainkey.example.com. IN TXT "{record}"' in capsys.readouterr().out
+    assert (tmp_path / "data/dkim/example.com/old.pem").read_bytes() == file.read_bytes()
+    dns.zone = type(dns.zone)(f"old._domainkey.example.com TXT {record}")
+    assert run(config, "dkim", "rotate", "--domain", "example.com") == 0
+    assert states(config) == {"old": "active"}
+    assert run(config, *take, "--selector", "old") == 1
+    file.write_text("nothing")
+    capsys.readouterr()
+    assert run(config, *take, "--selector", "new") == 1
+    assert capsys.readouterr().err == f"mailsrv: {file}: is not a private key in PEM without a password\n"
+
+
 def test_status_before_and_after(config: Path, dns: FakeDnsServer, capsys: Output) -> None:
     assert run(config, "dkim", "status") == 0
     assert capsys.readouterr().out.splitlines() == [
