@@ -11,6 +11,7 @@ raises; it is to be tried again under the same ID. What is wrong with the operat
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from mailsrv.deliver.due import Report, ReportSettings
 from mailsrv.deliver.letter import Matter, write_letter
@@ -21,7 +22,6 @@ from mailsrv.mail.dsn import Imprint, Kind, Original, build_report, is_returnabl
 from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient
 from mailsrv.mail.header import Header, scan
 from mailsrv.spool.enqueue import Spool
-from mailsrv.spool.layout import CORRUPT, HOLD, JOURNAL, QUEUE
 from mailsrv.system import entropy
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
@@ -40,14 +40,12 @@ class Bouncer:
     def __init__(
         self,
         disk: Disk,
-        data_dir: str,
         spool: Spool,
         settings: ReportSettings,
         clock: Clock,
         sign: Callable[[bytes, Iterable[bytes]], bytes] | None = None,
     ) -> None:
         self._disk = disk
-        self._data_dir = data_dir
         self._spool = spool
         self._settings = settings
         self._clock = clock
@@ -57,25 +55,10 @@ class Bouncer:
         self._postmaster = str(self._at_home(settings.postmaster))
 
     def send(self, identifier: str, report: Report, envelope: Envelope, read: Callable[[int], bytes]) -> None:
-        """Queue the report under this ID, unless it was made before; see `make` for the rest."""
-        if self._was_made(identifier):
-            return
+        """Queue the report under this ID, unless the spool knows it already; see `make` for the rest."""
         own, octets = self.make(identifier, report, envelope, read)
-        with Scratch(self._disk, "", 0, MemoryBudget(0)) as nothing:
-            try:
-                self._spool.enqueue(own, Octets(octets, nothing))
-            except AlreadyThere:
-                # Released from hold/ between the look and the link.
-                self._disk.sync_directory(f"{self._data_dir}/{QUEUE}")
-
-    def _was_made(self, identifier: str) -> bool:
-        """Whether the spool knows this ID. In this order: a report that is not in the queue any more has its journal
-        by then, so that none can slip through between two looks."""
-        if self._disk.exists(f"{self._data_dir}/{QUEUE}/{identifier}"):
-            # Its maker may have been killed between the link and the sync.
-            self._disk.sync_directory(f"{self._data_dir}/{QUEUE}")
-            return True
-        return any(self._disk.exists(f"{self._data_dir}/{place}/{identifier}") for place in (HOLD, JOURNAL, CORRUPT))
+        with Scratch(self._disk, "", 0, MemoryBudget(0)) as nothing, suppress(AlreadyThere):
+            self._spool.enqueue_once(own, Octets(octets, nothing))
 
     def make(
         self, identifier: str, report: Report, envelope: Envelope, read: Callable[[int], bytes]

@@ -47,7 +47,7 @@ class Case:
     def make(self, report: Report) -> tuple[Envelope, bytes]:
         disk = FakeDisk()
         with mock.patch.object(bounce, "entropy", FakeEntropy()):
-            bouncer = Bouncer(disk, "/data", Spool(disk, "/data"), self.settings, FakeClock(self.now))
+            bouncer = Bouncer(disk, Spool(disk, "/data"), self.settings, FakeClock(self.now))
             return bouncer.make(REPORT_ID, report, self.envelope, lambda limit: self.message[:limit])
 
 

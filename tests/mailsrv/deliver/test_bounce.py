@@ -64,7 +64,7 @@ def test_what_the_next_hop_of_a_report_must_offer():
 
 def bouncer(disk, **options):
     disk.make_directories("/data/spool/queue")
-    return Bouncer(disk, "/data", Spool(disk, "/data"), SETTINGS, FakeClock(RECEIVED + 5), **options)
+    return Bouncer(disk, Spool(disk, "/data"), SETTINGS, FakeClock(RECEIVED + 5), **options)
 
 
 FAILED = Report(Kind.FAILED, (Outcome(0, Status.FAILED, "5.1.1", "", "", RECEIVED + 1),))
@@ -222,7 +222,7 @@ def test_own_words_come_from_the_template_directory():
     disk.make_directories("/words")
     disk.replace("/words/de.txt", b"[author]\nPoststelle\n[nonsense]\nx\n")
     settings = replace(SETTINGS, languages=("de",), template_dir="/words")
-    sender = Bouncer(disk, "/data", Spool(disk, "/data"), settings, FakeClock(RECEIVED))
+    sender = Bouncer(disk, Spool(disk, "/data"), settings, FakeClock(RECEIVED))
     assert sender.complaints == ["/words/de.txt:3: [nonsense]: there is no such section"]
     _, octets = sender.make("B1", FAILED, envelope(), read)
     assert octets.startswith(b"From: Poststelle <MAILER-DAEMON@mx.sender.example>\r\n")
