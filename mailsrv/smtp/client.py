@@ -2,7 +2,7 @@
 2033, RFC 2920, RFC 3030, RFC 3207, RFC 4954).
 
     session = ClientSession("mx.example.org")
-    loop: send what `data_to_send` gives; then `next_event`:
+    loop: send what `data_to_send` gives (always before waiting); then `next_event`:
           NEED_DATA -> wait for octets, at most TIMEOUTS[session.phase] seconds, and give them to `receive_data`
                        (nothing came: `lost(reason)`)
           Greeted -> hello()     Helloed -> starttls(), auth(...), send(...) or quit()     TlsReady -> tls_started()
@@ -106,7 +106,8 @@ class ClientSession:
         """The next event, or NEED_DATA. At the end of the session Bye or Broken, again and again."""
         self._pump()
         if not self._events and self._end is None and self._lost:
-            self._break(f"{self._lost} while waiting for {self.phase.value}", "4.4.2")
+            waiting = "" if self.phase is Phase.IDLE else f" while waiting for {self.phase.value}"
+            self._break(self._lost + waiting, "4.4.2")
         if self._events:
             return self._events.popleft()
         return self._end or NEED_DATA

@@ -25,7 +25,7 @@ class Phase(Enum):
     MAIL = "the reply to MAIL"
     RCPT = "the reply to RCPT"
     DATA_INIT = "the reply to DATA"
-    DATA_BLOCK = "room for octets of the message"
+    DATA_BLOCK = "the host to take the message"
     DATA_END = "the reply to the message"
     RESET = "the reply to RSET"
     QUIT = "the reply to QUIT"

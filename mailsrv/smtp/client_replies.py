@@ -16,6 +16,7 @@ from mailsrv.mail.reply import Reply
 
 MAX_LINE = 65536 + 6  # octets of a line with code and line end: longer than that is no reply
 MAX_REPLY = 1 << 20  # octets of all lines of a reply
+MAX_LINES = 1000  # lines of a reply
 MAX_TEXT = 2048  # octets of text that are kept
 KEPT_LINE = 1024  # octets of one line that are kept
 KEPT_LINES = 64  # lines of a reply that are kept: no server has more extensions
@@ -32,13 +33,14 @@ class ReplyFault(GrammarError):
 class ReplyReader:
     """Takes octets, gives replies."""
 
-    __slots__ = ("_buffer", "_code", "_lines", "_scanned", "_total", "lines")
+    __slots__ = ("_buffer", "_code", "_count", "_lines", "_scanned", "_total", "lines")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0  # octets of the buffer in which no LF is
         self._total = 0  # octets of the present reply before the buffer
         self._code = b""  # of the present reply's first line
+        self._count = 0  # lines of the present reply before the buffer
         self._lines: list[bytes] = []
         self.lines: Sequence[bytes] = ()  # what is kept of the lines of the last reply, without code
 
@@ -50,7 +52,7 @@ class ReplyReader:
         """Throw everything away that was not read; give how much that was."""
         count = len(self._buffer) + self._total
         self._buffer.clear()
-        self._scanned = self._total = 0
+        self._scanned = self._total = self._count = 0
         self._code = b""
         self._lines = []
         return count
@@ -85,6 +87,9 @@ class ReplyReader:
         if self._code and code != self._code:
             raise ReplyFault(f"the server sent a reply with two codes, {self._code.decode()} and {code.decode()}")
         self._code = code
+        self._count += 1
+        if self._count > MAX_LINES:
+            raise ReplyFault("the server sent a reply that does not end")
         if len(self._lines) < KEPT_LINES:
             self._lines.append(line[4 : 4 + KEPT_LINE])
         return line[3:4] != b"-"
@@ -94,7 +99,7 @@ class ReplyReader:
         code = int(self._code)
         self._lines = []
         self._code = b""
-        self._total = 0
+        self._total = self._count = 0
         return make_reply(code, self.lines)
 
 

@@ -30,9 +30,9 @@ _PATH = re.compile(rb"(?i)(?:FROM|TO): *<((?:\"(?:\\.|[^\"])*\"|[^\">])*)> *(.*)
 class Behaviour:
     """What a connection meets. Replies are written without line end, lines of one reply joined by a line feed.
 
-    `rcpt`: pairs of a pattern (searched in the address) and the reply; the first that matches answers. `denies`: what is
-    offered and nevertheless refused (CHUNKING: 502 and the message is read as commands; DSN, SIZE, 8BITMIME: 555 to the
-    parameters; STARTTLS: 454). `starttls`: absent, works, or broken (220 and then no TLS). `most_recipients`: then 452.
+    `rcpt`: pairs of a pattern (searched in the address) and the reply; the first that matches answers. `denies`: what
+    is offered and nevertheless refused (CHUNKING: 502 and the message is read as commands; DSN, SIZE, 8BITMIME: 555 to
+    the parameters; STARTTLS: 454). `starttls`: absent, works, or broken (220, no TLS). `most_recipients`: then 452.
     `padding`: replies' lines are filled up to so many octets. `drip`: seconds between two octets of a reply. `login`: a
     name and a password that AUTH PLAIN and LOGIN take.
     """

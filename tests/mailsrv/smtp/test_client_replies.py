@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsrv.mail.reply import Reply
-from mailsrv.smtp.client_replies import MAX_LINE, MAX_REPLY, MAX_TEXT, ReplyFault, ReplyReader, clean, make_reply
+from mailsrv.smtp.client_replies import MAX_LINE, MAX_LINES, MAX_TEXT, ReplyFault, ReplyReader, clean, make_reply
 
 
 def read(*pieces: bytes) -> list[Reply | str]:
@@ -75,9 +75,10 @@ def test_long_lines_are_read_and_cut() -> None:
 
 
 def test_long_replies_are_read_and_cut() -> None:
-    (reply,) = read(b"550-" + b"\r\n550-".join([b"y" * 100] * 1000) + b"\r\n550 end\r\n")
+    (reply,) = read(b"550-" + b"\r\n550-".join([b"y" * 100] * (MAX_LINES - 1)) + b"\r\n550 end\r\n")
     assert isinstance(reply, Reply) and len(reply.text.encode()) == MAX_TEXT and reply.text.endswith("...")
-    assert "does not end" in str(read(b"250-\r\n" * (MAX_REPLY // 6 + 1))[0])
+    assert "does not end" in str(read(b"250-\r\n" * (MAX_LINES + 1))[0])
+    assert "does not end" in str(read((b"250-" + b"z" * 65000 + b"\r\n") * 20)[0])
 
 
 def test_an_ehlo_keeps_its_lines() -> None:
