@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 0.01  # between two looks at what another process holds
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StorageError(f"{path}: cannot be opened for locking: {os.strerror(error.errno or 0)}") from error
 

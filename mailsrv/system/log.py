@@ -75,13 +75,17 @@ class FileSink:
             return
         old = os.fstat(self._file.descriptor)
         fresh = open_for_lines(self._path, FILE_MODE)
-        if os.geteuid() == 0 and not os.fstat(fresh).st_size:
-            # Made just now by root: the workers open it again as the user that they have become.
-            os.fchown(fresh, old.st_uid, old.st_gid)
         self._file.switch(fresh)
+        self.own(old.st_uid, old.st_gid)
 
     def own(self, uid: int, gid: int) -> None:
-        if self._path and stat.S_ISREG(os.fstat(self._file.descriptor).st_mode):
+        """Only what root has made just now under this very name is given away: the directory may be the service
+        user's, who could put a link to any file of root's there."""
+        if not self._path or os.geteuid() != 0:
+            return
+        opened, named = os.fstat(self._file.descriptor), os.lstat(self._path)
+        is_ours = opened.st_uid == 0 and opened.st_nlink == 1 and not opened.st_size and stat.S_ISREG(named.st_mode)
+        if is_ours and (opened.st_dev, opened.st_ino) == (named.st_dev, named.st_ino):
             os.fchown(self._file.descriptor, uid, gid)
 
 

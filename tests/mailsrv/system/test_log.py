@@ -279,3 +279,14 @@ def test_syslog_gets_priority_and_text(monkeypatch):
     ]
     words = {"error": "ERR"}
     assert {level: getattr(door.syslog, f"LOG_{words.get(level, level.upper())}") for level in LEVELS} == LEVELS
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_nothing_is_given_away_but_what_root_has_just_made(tmp_path):
+    precious = tmp_path / "precious"
+    precious.touch()
+    (tmp_path / "log").symlink_to(precious)
+    open_log(str(tmp_path / "log"), "logfmt", "info", FakeClock()).own(61184, 61184)
+    assert precious.stat().st_uid == 0
+    open_log(str(tmp_path / "fresh"), "logfmt", "info", FakeClock()).own(61184, 61184)
+    assert (tmp_path / "fresh").stat().st_uid == 61184
