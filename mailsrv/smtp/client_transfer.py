@@ -47,8 +47,8 @@ class Transfer:
     """
 
     __slots__ = (
-        "_accepted", "_answered", "_answers", "_chunk", "_commands", "_course", "_exchange", "_left", "_lmtp", "_open",
-        "_stuffer", "_transaction", "lies", "needs_reset", "ruin", "wants_body",
+        "_accepted", "_answered", "_answers", "_chunk", "_commands", "_course", "_ended", "_exchange", "_left", "_lmtp",
+        "_open", "_stuffer", "_transaction", "lies", "needs_reset", "ruin", "wants_body",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, transaction: Transaction, capabilities: Capabilities, lmtp: bool) -> None:
@@ -66,6 +66,7 @@ class Transfer:
         self._course = _Course.ENVELOPE
         self._stuffer = DotStuffer()
         self._answered = False  # the chunk has its reply
+        self._ended = 0  # LMTP: how many of the accepted have their replies to the message
         self._left = transaction.size  # octets of the chunk that the driver has not given
         self._chunk = "CHUNKING" in capabilities and not lmtp
 
@@ -215,9 +216,9 @@ class Transfer:
         _expect_no_intermediate(reply)
         if self._lmtp:
             # One reply for each accepted recipient, in order of RCPT (RFC 2033 section 4.2).
-            index = next(index for index in self._accepted if index not in self._answers)
-            self._answers[index] = Answer(reply, Stage.END)
-            if index != self._accepted[-1]:
+            self._answers[self._accepted[self._ended]] = Answer(reply, Stage.END)
+            self._ended += 1
+            if self._ended < len(self._accepted):
                 self._exchange.expect(Phase.DATA_END, self._on_end)
                 return
         else:
