@@ -103,6 +103,7 @@ class Claim:
         self._journal = journal
         self._history = history
         self._unwritten: list[Outcome] = []
+        self._queued: list[Entry] = []
         self._mutex = threading.Lock()
 
     # What is known.
@@ -206,8 +207,9 @@ class Claim:
         self.learn(outcomes)
         with self._mutex:
             entry = Attempt(self._claims.clock.now(), tuple(self._unwritten), next_attempt)
-            self._journal.append(entry)
+            self._journal.append(*self._queued, entry)
             self._unwritten.clear()
+            self._queued.clear()
             self._history.add(entry)
             self._set_time(next_attempt)
 
@@ -231,10 +233,13 @@ class Claim:
         return pending
 
     def reported(self, report_id: str) -> None:
-        """Journal that the report lies in the queue."""
+        """The report lies in the queue, durably. Written down with the next step: until then its queue file, or what
+        that has left, says so."""
         report = {report.id: report for report in self._history.reports}[report_id]
+        entry = ReportQueued(report_id, self._claims.clock.now())
         with self._mutex:
-            self._append(ReportQueued(report_id, self._claims.clock.now()))
+            self._queued.append(entry)
+            self._history.add(entry)
         told = self._history.outcomes.get(report.recipients[0]) if report.recipients else None
         events.report(
             self._claims.log, id=self.id, to=str(self.envelope.reverse_path or "<>"), kind=report.kind.value,
@@ -272,8 +277,7 @@ class Claim:
     def hold(self, reason: str) -> None:
         """Set the message aside, with all that was learned."""
         with self._mutex:
-            if self._unwritten:
-                self._append()
+            self._append()
             hold_claimed(self._claims.disk, self._claims.layout, self.id, self._claims.log, reason)
 
     def close(self) -> None:
@@ -290,7 +294,7 @@ class Claim:
 
     def _append(self, *further: Entry) -> None:
         """Write down what was learned and these entries, with one write and sync."""
-        entries: list[Entry] = []
+        entries = list(self._queued)
         if self._unwritten:
             entries.append(Attempt(self._claims.clock.now(), tuple(self._unwritten)))
         entries += further
@@ -298,6 +302,7 @@ class Claim:
             return
         self._journal.append(*entries)
         self._unwritten.clear()
+        self._queued.clear()
         for entry in further:
             self._history.add(entry)
 

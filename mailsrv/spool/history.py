@@ -210,6 +210,26 @@ def decode(line: bytes) -> Entry:
     return RECORDS.load(KINDS[word], value[word], word)
 
 
+def find_pending(octets: bytes) -> set[str]:
+    """The IDs of reports that any journal names and does not say to be queued, without the rest of it."""
+    named, queued = set(), set()
+    for line in octets[: complete(octets)].split(b"\n"):
+        if line.startswith(b'{"report'):
+            match decode(line):
+                case ReportNamed(id=identifier):
+                    named.add(identifier)
+                case ReportQueued(id=identifier):
+                    queued.add(identifier)
+    return named - queued
+
+
+def find_finish(octets: bytes) -> float:
+    """When the message of any journal was finished, by its last line; 0 when that says something else."""
+    line = octets[: complete(octets)].rstrip(b"\n").rpartition(b"\n")[2]
+    entry = decode(line) if line.startswith(b'{"finished"') else None
+    return entry.at if isinstance(entry, Finished) else 0.0
+
+
 def _explain(first: bytes) -> None:
     """Raise GrammarError for a first line that is not the one that should be there."""
     value = read_json(first)

@@ -263,6 +263,10 @@ class Disk:
             finally:
                 os.close(fd)
 
+    def open_file(self, path: str) -> OpenFile:
+        """Open a file for reading; Missing when there is no such name."""
+        return OpenFile.open(path)
+
     def open_locked(self, path: str) -> OpenFile | None:
         """Open a file for reading and lock it against others who do; None when one of them has it.
 

@@ -1,4 +1,4 @@
-"""A file of ours that lies under a name, open for reading and locked: what works on a queued message has one.
+"""A file of ours that lies under a name, open for reading, and locked when somebody is to work on it alone.
 
 The lock (flock, exclusive) belongs to the file, whatever names it has; it is gone when the file is closed, and with the
 process. Nothing is ever written here.
@@ -14,23 +14,32 @@ from mailsrv.system.lock import try_lock
 
 
 class OpenFile:
-    """Close it (`with`). `path` is the name that it was opened by, `size` its octets; threads may read at once."""
+    """Close it (`with`). `path` is the name that it was opened by, `size` its octets, `changed` its time in seconds
+    since the epoch when it was opened; threads may read at once."""
 
-    __slots__ = ("_fd", "changed", "path", "size")
+    __slots__ = ("_fd", "changed", "inode", "path", "size")
 
     def __init__(self, fd: int, path: str, status: os.stat_result) -> None:
         self._fd = fd
         self.path = path
+        self.inode = status.st_ino
         self.size = status.st_size
-        self.changed = status.st_mtime  # seconds since the epoch, as it was when the file was opened
+        self.changed = status.st_mtime
+
+    @classmethod
+    def open(cls, path: str) -> "OpenFile":
+        """See Disk.open_file."""
+        fd = _open(path)
+        try:
+            return cls(fd, path, os.fstat(fd))
+        except OSError as error:
+            os.close(fd)
+            raise failure(error, path) from error
 
     @classmethod
     def open_locked(cls, path: str) -> "OpenFile | None":
         """See Disk.open_locked."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as error:
-            raise failure(error, path) from error
+        fd = _open(path)
         try:
             if not try_lock(fd):
                 os.close(fd)
@@ -76,3 +85,10 @@ class OpenFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise failure(error, path) from error

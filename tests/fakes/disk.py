@@ -87,12 +87,14 @@ class FakeUnnamedFile:
 
 
 class FakeOpenFile:
-    def __init__(self, file, path):
+    def __init__(self, file, path, locking):
         self._file = file
+        self._locking = locking
         self.path = path
+        self.inode = file.inode
         self.size = len(file.octets)
         self.changed = file.changed
-        file.locked = True
+        file.locked = file.locked or locking
 
     def fileno(self):
         raise NotImplementedError("a file in memory has no descriptor")
@@ -101,7 +103,7 @@ class FakeOpenFile:
         return self._file.octets[offset : offset + count]
 
     def close(self):
-        if self._file is not None:
+        if self._file is not None and self._locking:
             self._file.locked = False
         self._file = None
 
@@ -202,9 +204,12 @@ class FakeDisk:
         if self._sync_step(path):
             file.durable = file.octets
 
+    def open_file(self, path):
+        return FakeOpenFile(self._file(path), path, False)
+
     def open_locked(self, path):
         file = self._file(path)
-        return None if file.locked else FakeOpenFile(file, path)
+        return None if file.locked else FakeOpenFile(file, path, True)
 
     def lock(self, path, shared=False):
         return contextlib.nullcontext()
