@@ -4,16 +4,19 @@ login.
 Addresses that are written in the configuration are answered by one look into a table; details, domain aliases and
 catch-alls take a few more. Whether a password is right, whether there is room, and whether a message is wanted is
 decided elsewhere. The rules are those of mailsrv.config.routes (RFC 5321 section 2.3.11: the local part means what
-this server says it means; section 4.5.1: postmaster, also without a domain).
+this server says it means; section 4.5.1: postmaster, also without a domain). With `srs_secret`, rewritten senders of
+mail that was forwarded from here mean their original address, so that reports about it find their way back.
 
 Diagnostics: raises nothing for a checked configuration.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from mailsrv.errors import GrammarError
+from mailsrv.system.clock import Clock, SystemClock
 from mailsrv.mail.address import Address, domain_key, parse_address
+from mailsrv.mail.srs import Srs, is_srs
 from mailsrv.config.routes import Routes, Step
 from mailsrv.config.schema import Config
 
@@ -34,7 +37,8 @@ class Expansion:
     """What a forward-path means here: accounts and addresses elsewhere, each once.
 
     `found`: somebody gets the message; `local`: the domain is ours. `rule` says which rule answered: account, alias,
-    detail, domain_alias, catch_all, or why nobody does: unknown, not_local, too_deep (aliases without end).
+    detail, domain_alias, catch_all, srs, or why nobody does: unknown, not_local, too_deep (aliases without end). Behind
+    `srs` is where a report goes: the address of a sender whose mail was forwarded.
     """
 
     found: bool
@@ -51,11 +55,15 @@ NOT_LOCAL = Expansion(False, False, rule="not_local")
 class Directory:
     """Immutable after construction, so any number of threads may ask it."""
 
-    __slots__ = ("_accounts", "_exact", "_routes", "scram_ready")
+    __slots__ = ("_accounts", "_exact", "_routes", "scram_ready", "srs")
 
-    def __init__(self, accounts: dict[str, Account], routes: Routes, postmaster_domain: str) -> None:
+    def __init__(
+        self, accounts: dict[str, Account], routes: Routes, postmaster_domain: str, srs: Srs | None = None
+    ) -> None:
         self._accounts = accounts
         self._routes = routes
+        #: What rewrites the senders of forwarded mail, None without a secret for it.
+        self.srs = srs
         ends = {name: Expansion(True, True, (name,), rule="account") for name in accounts}
         self._exact = {
             key: ends[step.account] if step.account else self._expand(step) for key, step in routes.table.items()
@@ -70,8 +78,8 @@ class Directory:
         self.scram_ready = bool(able) and all(account.scram for account in able)
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """The directory of a checked configuration."""
+    def from_config(cls, config: Config, clock: Clock | None = None) -> Self:
+        """The directory of a checked configuration; the clock tells how old a rewritten sender is."""
         accounts = {
             account.name: Account(
                 account.name,
@@ -85,7 +93,9 @@ class Directory:
         own = domain_key(config.hostname)
         domains = [domain_key(domain) for domain in config.domains]
         first = domains[0] if domains else ""
-        return cls(accounts, Routes(config), own if own in domains else first)
+        routes = Routes(config)
+        srs = Srs(config.srs_secret, clock or SystemClock(), routes.is_local) if config.srs_secret else None
+        return cls(accounts, routes, own if own in domains else first, srs)
 
     @property
     def accounts(self) -> tuple[Account, ...]:
@@ -115,6 +125,8 @@ class Directory:
             return exact
         if not self._routes.is_local(address.domain):
             return NOT_LOCAL
+        if self.srs is not None and is_srs(address.local_part):
+            return self._expand_srs(address, self.srs)
         step = self._routes.find(address)
         return self._expand(step) if step is not None else UNKNOWN
 
@@ -122,6 +134,16 @@ class Directory:
         """Whether an account may call itself by an address: its own ones, with details and in domain aliases."""
         step = self._routes.find(address)
         return step is not None and step.account == account != ""
+
+    def _expand_srs(self, address: Address, srs: Srs) -> Expansion:
+        """A forged or old one is nobody, even where a catch-all takes the rest: only its sender could want it."""
+        try:
+            sender = srs.reverse(address)
+        except GrammarError:
+            return UNKNOWN
+        if self.is_local(sender.domain):  # its domain has moved here since
+            return replace(self.expand(sender), rule="srs")
+        return Expansion(True, True, (), (sender,), "srs")
 
     def _expand(self, step: Step) -> Expansion:
         if step.account:

@@ -1,10 +1,14 @@
 """The directory: what RCPT, MAIL and a login ask, answered for one configuration."""
 
+from dataclasses import replace
+
 import pytest
 
 from mailsrv.config.schema import AccountConfig, Config, LimitsConfig
 from mailsrv.directory.accounts import NOT_LOCAL, UNKNOWN, Directory, Expansion
 from mailsrv.mail.address import Address, parse_address
+from mailsrv.mail.srs import Srs
+from tests.fakes.clock import FakeClock
 
 CONFIG = Config(
     "mail.example.org",
@@ -138,3 +142,48 @@ def test_scram_needs_a_key_of_everybody_who_can_log_in() -> None:
 def test_local_domains() -> None:
     assert all(map(DIRECTORY.is_local, ("EXAMPLE.org", "example.net", "BÜCHER.example", "xn--bcher-kva.example")))
     assert not any(map(DIRECTORY.is_local, ("", "mail.example.org", "elsewhere.example")))
+
+
+def with_srs(clock: FakeClock) -> Directory:
+    return Directory.from_config(replace(CONFIG, srs_secret="0123456789abcdef"), clock)
+
+
+@pytest.mark.parametrize("domain", ["example.org", "example.net", "all.example"])
+def test_a_rewritten_sender_is_found_again_in_each_of_our_domains(domain: str) -> None:
+    directory = with_srs(FakeClock())
+    assert directory.srs is not None
+    packed = directory.srs.forward(ANN, domain)
+    assert packed.domain == domain
+    assert directory.expand(packed) == Expansion(True, True, (), (ANN,), "srs")
+    assert directory.expand(Address(packed.local_part.lower(), packed.domain.upper())).remote == (ANN,)
+
+
+def test_senders_of_ours_are_not_rewritten() -> None:
+    directory = with_srs(FakeClock())
+    assert directory.srs is not None
+    assert directory.srs.forward(Address("alice", "example.net"), "all.example") == Address("alice", "example.net")
+
+
+def test_a_rewritten_sender_that_is_forged_or_old_is_nobody_whatever_the_catch_all() -> None:
+    clock = FakeClock()
+    directory = with_srs(clock)
+    assert directory.srs is not None
+    packed = directory.srs.forward(ANN, "all.example")
+    assert directory.expand(Address("SRS0=AAAAAA=AA=elsewhere.example=ann", "all.example")) is UNKNOWN
+    clock.advance(30 * 86400)
+    assert directory.expand(packed) is UNKNOWN
+
+
+def test_a_rewritten_sender_whose_domain_has_moved_here() -> None:
+    directory = with_srs(FakeClock())
+    packed = Srs("0123456789abcdef", FakeClock()).forward(Address("alice", "example.org"), "all.example")
+    assert directory.expand(packed) == Expansion(True, True, ("alice",), (), "srs")
+    nobody = Srs("0123456789abcdef", FakeClock()).forward(Address("carol", "example.org"), "all.example")
+    assert not directory.expand(nobody).found
+
+
+def test_without_a_secret_nothing_is_rewritten_or_found() -> None:
+    assert DIRECTORY.srs is None
+    packed = Srs("0123456789abcdef", FakeClock()).forward(ANN, "example.org")
+    assert DIRECTORY.expand(packed) is UNKNOWN
+    assert DIRECTORY.expand(Address(packed.local_part, "all.example")).accounts == ("bob",)
