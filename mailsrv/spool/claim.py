@@ -252,20 +252,27 @@ class Claim:
             self._append(Note(action, text, self._claims.clock.now()))
 
     def finish(self, outcomes: Iterable[Outcome] = ()) -> None:
-        """Take the message out of the queue, durably: state E, or none where there is no journal."""
+        """Take the message out of the queue: state E, or none where there is no journal.
+
+        Durable in the sense that nothing of it is ever done again: a name that comes back after a power cut, with a
+        journal that settles everything, is only taken away once more.
+        """
         self.learn(outcomes)
         disk, layout, clock = self._claims.disk, self._claims.layout, self._claims.clock
         held = f"{layout.hold}/{self.id}"
         with self._mutex:
             if self.envelope.reverse_path is None:
                 # A report may be asked for again under its ID, by a message that crashed: its journal says no.
-                if not self._history.finished:
+                if self._history.finished:
+                    self._journal.settle()
+                else:
                     self._append(Finished(clock.now()))
             elif self._unwritten and disk.exists(held):
                 # Two names go, and a cut between them leaves it held: nobody may deliver it again then.
                 self._append()
             disk.unlink(f"{layout.queue}/{self.id}", missing_ok=True)
-            disk.sync_directory(layout.queue)
+            if self._unwritten or self.waiting or not self._journal.settled:
+                disk.sync_directory(layout.queue)
             if disk.exists(held):
                 disk.unlink(held, missing_ok=True)
                 disk.sync_directory(layout.hold)

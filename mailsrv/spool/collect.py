@@ -81,6 +81,11 @@ def _find_asked(disk: Disk, layout: Layout, alive: Iterable[str]) -> set[str]:
 def _unlink(disk: Disk, layout: Layout, names: Iterable[str]) -> int:
     """Take journals away whose messages are still finished. Not synced: one that comes back is collected again."""
     count = 0
+    names = list(names)
+    if names:
+        # Who finished them may have been killed before the sync; a queue file that comes back needs its journal.
+        disk.sync_directory(layout.queue)
+        disk.sync_directory(layout.hold)
     for name in names:
         with disk.lock(layout.lock):
             if not disk.exists(f"{layout.queue}/{name}") and not disk.exists(f"{layout.hold}/{name}"):

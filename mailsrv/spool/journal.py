@@ -15,9 +15,10 @@ LIMIT = 256 << 20  # octets: a thousand recipients with the longest replies over
 
 
 class Journal:
-    """Used by one thread at a time. `exists`: whether there is, or may be, a file."""
+    """Used by one thread at a time. `exists`: whether there is, or may be, a file; `settled`: whether what it says is
+    known to be durable, name and all."""
 
-    __slots__ = ("_clean", "_directory", "_disk", "_length", "_named", "_nonce", "_path", "exists")
+    __slots__ = ("_clean", "_directory", "_disk", "_length", "_nonce", "_path", "exists", "settled")
 
     def __init__(self, disk: Disk, layout: Layout, identifier: str, nonce: int) -> None:
         self._disk = disk
@@ -26,8 +27,8 @@ class Journal:
         self._nonce = nonce
         self._length = 0  # octets that count
         self._clean = True  # nothing lies behind them
-        self._named = False  # the name is durable
         self.exists = False
+        self.settled = False
 
     def load(self, recipients: int) -> History:
         """What it says; `recipients` is how many the message has."""
@@ -55,12 +56,12 @@ class Journal:
 
     def settle(self) -> None:
         """Make durable what `load` found: whoever wrote it may have been killed before its sync."""
-        if self.exists and not self._named:
+        if self.exists and not self.settled:
             self._disk.cut(self._path, self._length)
             self._clean = True
             self._sync_name()
 
     def _sync_name(self) -> None:
-        if not self._named:
+        if not self.settled:
             self._disk.sync_directory(self._directory)
-            self._named = True
+            self.settled = True
