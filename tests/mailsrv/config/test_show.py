@@ -16,9 +16,7 @@ CONFIG = Config(
     domains=["x.example"],
     recipient_delimiter="",
     aliases={"a@x.example": ["alice", "b@y.example"], "plain": ["alice"]},
-    accounts=[
-        AccountConfig("alice", ["alice@x.example", "postmaster@x.example"], password_hash="hush", quota_bytes=5)
-    ],
+    accounts=[AccountConfig("alice", ["alice@x.example", "postmaster@x.example"], password_hash="hush", quota_bytes=5)],
     listeners=[ListenerConfig("smtp", port=25), ListenerConfig("lmtp", "/run/lmtp"), ListenerConfig("smtp", port=26)],
     limits=LimitsConfig(recipients=7),
 )
