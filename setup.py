@@ -52,7 +52,8 @@ setup(
     # Named, so that an editable install is one path in a .pth file, not an import hook: commands start faster.
     package_dir={"": "."},
     packages=find_packages(include=["mailsrv", "mailsrv.*"]),
-    scripts=["bin/mailsrv"],
+    package_data={"mailsrv.deliver": ["templates/*.txt"]},
+    scripts=["bin/mailsrv", "bin/mailq", "bin/mailrun", "bin/sendmail"],
     data_files=find_man_pages(),
     install_requires=INSTALL_REQUIRES,
     extras_require={"test": TEST_REQUIRES},

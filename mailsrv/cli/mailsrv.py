@@ -50,6 +50,8 @@ COMMANDS = {
     "ban": Command("list, add or remove banned addresses", "mailsrv.cli.ban"),
     "config": Command("show the configuration as the server uses it", "mailsrv.cli.config_show"),
     "config-check": Command("check the configuration and report every fault", "mailsrv.cli.config_check"),
+    "dkim-keygen": Command("make DKIM keys and print their DNS records", "mailsrv.cli.dkim", "keygen"),
+    "dkim": Command("show the DKIM keys and rotate them", "mailsrv.cli.dkim"),
     "passwd": Command("make the hashes of a password for the configuration", "mailsrv.cli.passwd", reads_config=False),
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
 }
