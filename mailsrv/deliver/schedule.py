@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from mailsrv.config.schema import QueueConfig
 
 MAX_BACKOFF_SECONDS = 1800  # a host that has come back gets its mail within half an hour
+STALE_SECONDS = 86400  # what is forgotten then is only how often it had failed
 
 _PARTS = 1_000_000  # fineness of chance
 
@@ -93,6 +94,10 @@ class Backoff:
         """How long it is still left alone; 0.0 when it may be tried. Never longer than the wait was, even if the clock
         has been put back."""
         return max(0.0, min(self.not_before - now, self._wait))
+
+    def is_stale(self, now: float) -> bool:
+        """Whether nothing worth remembering is known: no failure, or none for a day."""
+        return not self.failures or now - self.last > STALE_SECONDS
 
     @property
     def is_probing(self) -> bool:

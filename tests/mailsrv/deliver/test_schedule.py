@@ -5,6 +5,7 @@ import pytest
 from mailsrv.config.schema import QueueConfig
 from mailsrv.deliver.schedule import (
     MAX_BACKOFF_SECONDS,
+    STALE_SECONDS,
     Backoff,
     is_delay_report_due,
     is_expired,
@@ -107,6 +108,14 @@ def test_the_operator_may_not_want_to_wait() -> None:
     assert backoff.seconds_left(NOW + 1) == 0.0
     assert backoff.is_probing, "it is not known to work again"
     assert backoff.failed("y", NOW + 2, QUEUE, middle) == NOW + 2 + 600
+
+
+def test_what_is_worth_remembering() -> None:
+    backoff = Backoff()
+    assert backoff.is_stale(NOW)
+    backoff.failed("x", NOW, QUEUE, middle)
+    assert not backoff.is_stale(NOW + STALE_SECONDS)
+    assert backoff.is_stale(NOW + STALE_SECONDS + 1)
 
 
 def test_why_not_now() -> None:
