@@ -191,7 +191,7 @@ class ReportsConfig:
     """[reports]"""
 
     languages: list[str] = key(["en"], "languages of reports, one below the other")
-    template_dir: str = key("", "absolute directory of your own templates, LANGUAGE.txt; default: templates in data_dir")
+    template_dir: str = key("", "absolute directory of your own LANGUAGE.txt; default: templates in data_dir")
     author: str = key("MAILER-DAEMON", "who writes reports: an address, or a local part at hostname")
     postmaster: str = key("postmaster", "whom reports name for help: an address, or a local part at hostname")
     return_bytes: int = key(262_144, "size up to which a message is returned whole to who asks for it", low=0)
