@@ -49,9 +49,7 @@ class Scenario:
     def envelope(self):
         local = [Recipient(Address(account, "example.org"), account=account) for account in self.accounts]
         remote = [Recipient(Address(name, "remote.example")) for name in self.remote]
-        return Envelope(
-            IDENTIFIER, 1.0, Address("carol", "remote.example"), (*local, *remote), size=len(PREFIX + BODY)
-        )
+        return Envelope(IDENTIFIER, 1.0, Address("carol", "remote.example"), (*local, *remote), size=len(PREFIX + BODY))
 
     def refuse(self, operation, path):
         for broken, account in self.broken:
