@@ -1,4 +1,4 @@
-"""What the commands that are programs of their own share: options of every one, and errors as sentences with exit codes.
+"""What the commands that are programs of their own share: common options, and errors as sentences with exit codes.
 
 An error is one line on standard error, `NAME: what is wrong`; complaints about the configuration stand for themselves.
 

@@ -23,6 +23,9 @@ from mailsrv.system.log import Log, open_log
 from mailsrv.system.process import drop_privileges
 from mailsrv.system.wake import Waker
 
+DROP_DIRECTORY = "/var/spool/mailsrv-drop"  # for users who may not read the configuration
+DROP_VARIABLE = "MAILSRV_DROP"
+
 SLOT = 0  # of queue IDs; workers have others
 
 
@@ -102,3 +105,14 @@ def become_service_user(config: Config) -> None:
         raise
     if identity.drops:
         drop_privileges(identity.uid, identity.gid)
+
+
+def find_drop_dir(config_path: str) -> str:
+    """Where a user may leave messages who may not touch the queue; "" when there is no such place."""
+    named = os.environ.get(DROP_VARIABLE, "")
+    if not named:
+        try:
+            named = load(config_path, os.environ).drop_dir
+        except ConfigError:
+            named = DROP_DIRECTORY
+    return named if os.path.isdir(named) else ""

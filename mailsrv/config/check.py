@@ -48,6 +48,17 @@ def check_data_dir(config: Config, complaints: Complaints) -> None:
         complaints.add(path, f'"{config.data_dir}" cannot be it, must be a directory of its own')
 
 
+def check_drop_dir(config: Config, complaints: Complaints) -> None:
+    """An absolute directory outside of data_dir, which nobody else can enter."""
+    path: KeyPath = ("drop_dir",)
+    if not config.drop_dir or complaints.hit(path):
+        return
+    if not config.drop_dir.startswith("/") or "\0" in config.drop_dir:
+        complaints.add(path, f'"{config.drop_dir}" is not absolute, must begin with /, such as /var/spool/mailsrv-drop')
+    elif f"{os.path.normpath(config.drop_dir)}/".startswith(f"{os.path.normpath(config.data_dir)}/"):
+        complaints.add(path, f'"{config.drop_dir}" is in data_dir, where no other user gets, must be outside of it')
+
+
 def check_delimiter(config: Config, complaints: Complaints) -> None:
     """Each character of recipient_delimiter can stand in a local part and is no letter or digit."""
     path: KeyPath = ("recipient_delimiter",)
@@ -129,6 +140,7 @@ def check_dns(config: Config, complaints: Complaints) -> None:
 CHECKS: tuple[Callable[[Config, Complaints], None], ...] = (
     check_hostname,
     check_data_dir,
+    check_drop_dir,
     check_domains,
     check_delimiter,
     check_accounts,
