@@ -47,7 +47,7 @@ class Journal:
         if not self._length:
             octets = encode_first(self._nonce) + octets
         if not self._clean:
-            self._disk.cut(self._path, self._length)
+            self._clear_end()
         self.exists, self._clean = True, False
         self._disk.append(self._path, octets, sync=True)
         self._sync_name()
@@ -60,6 +60,15 @@ class Journal:
             self._disk.cut(self._path, self._length)
             self._clean = True
             self._sync_name()
+
+    def _clear_end(self) -> None:
+        """Take away what a crash or a failed append left behind the whole lines."""
+        try:
+            self._disk.cut(self._path, self._length)
+        except Missing:
+            # The append failed before it made the file.
+            if self._length:
+                raise
 
     def _sync_name(self) -> None:
         if not self.settled:

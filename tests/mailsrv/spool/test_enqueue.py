@@ -102,3 +102,20 @@ def test_withdrawn(tmp_path):
     spool.withdraw(ENVELOPE.id)
     spool.withdraw(ENVELOPE.id)
     assert os.listdir(layout.queue) == []
+
+
+@pytest.mark.parametrize("place", ["queue", "hold", "journal", "corrupt"])
+def test_queued_once_only(place):
+    """A report that was made before a crash, whatever became of it since."""
+    disk = FakeDisk()
+    prepare(disk, "/d")
+    spool = Spool(disk, "/d")
+    spool.enqueue_once(ENVELOPE, message(disk, "/d/spool/tmp"))
+    if place != "queue":
+        disk.link("/d/spool/queue/dZJjly8m63W0", f"/d/spool/{place}/dZJjly8m63W0")
+        disk.unlink("/d/spool/queue/dZJjly8m63W0")
+    disk.operations.clear()
+    with pytest.raises(AlreadyThere):
+        spool.enqueue_once(ENVELOPE, message(disk, "/d/spool/tmp"))
+    # Who put it there may not have lived to sync it, and the caller takes it for done.
+    assert disk.operations == [("sync", f"/d/spool/{place}")]

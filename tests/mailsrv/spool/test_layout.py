@@ -46,4 +46,4 @@ def test_a_spool_without_its_format_is_not_guessed_at(tmp_path):
 
 def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-spool.5", "FILES"))
-    assert documented == {*layout.DIRECTORIES, layout.FORMAT, layout.WAKE}
+    assert documented == {*layout.DIRECTORIES, layout.FORMAT, layout.WAKE, layout.LOCK}
