@@ -341,3 +341,20 @@ def test_the_fake_has_the_same_methods(real, fake):
 
 def test_unnamed_files_are_reachable_here():
     assert os.path.isdir("/proc/self/fd") and door.Disk()._unnamed
+
+
+def test_cut_times_and_locks(disk, tmp_path):
+    path = str(tmp_path / "file")
+    (tmp_path / "file").write_bytes(b"0123456789")
+    disk.cut(path, 10)
+    disk.cut(path, 4)
+    assert (tmp_path / "file").read_bytes() == b"0123"
+    disk.set_time(path, 1234.5)
+    assert list(disk.times(str(tmp_path))) == [("file", 1234.5)]
+    with disk.lock(str(tmp_path / "lock")):
+        assert (tmp_path / "lock").exists()
+    with disk.lock(str(tmp_path / "lock"), shared=True), disk.lock(str(tmp_path / "lock"), shared=True):
+        pass
+    for call in (lambda: disk.cut(f"{path}x", 0), lambda: disk.set_time(f"{path}x", 0), lambda: [*disk.times(path)]):
+        with pytest.raises(Missing):
+            call()

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from mailsrv.errors import Busy, StorageError
-from mailsrv.system.lock import Lock, Slots, slots
+from mailsrv.system.lock import Lock, Slots, slots, locked_inodes, try_lock
 
 from tests.fakes.clock import FakeClock
 
@@ -140,3 +140,27 @@ def test_a_missing_directory_takes_no_slot(tmp_path):
     (tmp_path / "later").mkdir()
     with held:
         pass
+
+
+def test_an_open_file_is_locked_for_one(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    inode = path.stat().st_ino
+    with open(path, "rb") as first, open(path, "rb") as second:
+        assert inode not in locked_inodes()
+        assert try_lock(first.fileno())
+        assert not try_lock(second.fileno())
+        assert inode in locked_inodes()
+    assert inode not in locked_inodes()
+
+
+def test_locks_as_the_kernel_lists_them(tmp_path):
+    (tmp_path / "locks").write_text(
+        "1: FLOCK  ADVISORY  WRITE 4711 08:01:131072 0 EOF\n"
+        "2: POSIX  ADVISORY  WRITE 4711 08:01:5 0 EOF\n"
+        "2: -> FLOCK  ADVISORY  WRITE 4712 08:01:6 0 EOF\n"
+        "3: FLOCK  ADVISORY  READ 1 00:2f:77 0 EOF\n"
+        "\n"
+    )
+    assert locked_inodes(str(tmp_path / "locks")) == {131072, 77}
+    assert locked_inodes(str(tmp_path / "nothing")) == frozenset()
