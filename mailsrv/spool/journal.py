@@ -32,6 +32,8 @@ class Journal:
 
     def load(self, recipients: int) -> History:
         """What it says; `recipients` is how many the message has."""
+        if not self._disk.exists(self._path):
+            return History()  # as for nearly every message: quicker than an exception
         try:
             octets = self._disk.read(self._path, LIMIT)
         except Missing:

@@ -61,10 +61,13 @@ class OpenFile:
         return self._fd
 
     def read_at(self, offset: int, count: int) -> bytes:
-        """Up to `count` octets from `offset` on; fewer only at the end of the file."""
+        """Up to `count` octets from `offset` on; fewer only at the end that the file had when it was opened."""
+        count = min(count, self.size - offset)
+        if count <= 0:
+            return b""
         try:
             octets = os.pread(self._fd, count, offset)
-            while octets and len(octets) < count:
+            while len(octets) < count:
                 # The kernel gives at most 2 GiB at once, and some file systems less.
                 more = os.pread(self._fd, count - len(octets), offset + len(octets))
                 if not more:
