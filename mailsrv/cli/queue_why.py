@@ -34,11 +34,10 @@ def explain(place: Place, domain: str, summaries: Sequence[Summary]) -> list[str
         if hop.kind is HopKind.LOCAL:
             route = "accounts of this server"
         lines.append(f"next hop: {route}, TLS {hop.level.value}")
-        for name in dict.fromkeys((key, hop.host, str(hop))):
-            if pause := paused.find(name):
-                why = f": {clean(pause.reason)}" if pause.reason else ""
-                lines.append(f"paused since {pause.since}{why}; `mailrun resume {name}` lets it go")
-                is_stopped = True
+        if pause := paused.find(str(hop)):
+            why = f": {clean(pause.reason)}" if pause.reason else ""
+            lines.append(f"paused since {pause.since}{why}; `mailrun resume {hop}` lets it go")
+            is_stopped = True
         if state := known.get(str(hop)):
             lines += _describe(state, now)
     if place.config.queue.hold and not all(hop.kind is HopKind.LOCAL for hop in hops):

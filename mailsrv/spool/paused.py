@@ -1,7 +1,8 @@
-"""Next hops that the operator has paused: spool/paused, one on each line: domain, since when (RFC 3339), why.
+"""Next hops that the operator has paused: spool/paused, one on each line: next hop, since when (RFC 3339), why.
 
-The file is replaced durably at each change and read again when it has changed. A paused domain's recipients wait, and
-nothing else is done about them. The file may be edited; what cannot be read as a line pauses its first word.
+A next hop is named as everywhere (`str` of deliver/route.NextHop): a domain with MX hosts by itself, others as in the
+configuration. The file is replaced durably at each change and read again when it has changed; it may be edited. What
+goes to a paused next hop waits, and nothing else is done about it.
 
 Diagnostics: StorageError when the disk refuses.
 """
@@ -21,13 +22,13 @@ _LIMIT = 8 << 20
 class Pause:
     """One line. `since` as it is written, `reason` without line ends."""
 
-    domain: str
+    hop: str
     since: str
     reason: str
 
 
 class Paused:
-    """The paused domains of one data_dir, for all threads of a process."""
+    """The paused next hops of one data_dir, for all threads of a process."""
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self._disk = disk
@@ -35,16 +36,16 @@ class Paused:
         self._path = f"{layout.data_dir}/{PAUSED}"
         self._read: tuple[Stamp | None, dict[str, Pause]] = (None, {})
 
-    def is_paused(self, domain: str) -> bool:
-        """Whether mail for a domain (as written anywhere, or as a next hop is shown) waits; one look at the file."""
-        return self.find(domain) is not None
+    def is_paused(self, hop: str) -> bool:
+        """Whether mail for a next hop waits; costs one look at the file's time."""
+        return self.find(hop) is not None
 
-    def find(self, domain: str) -> Pause | None:
-        """The pause of a domain, if it is paused."""
-        return self.all().get(domain_key(domain))
+    def find(self, hop: str) -> Pause | None:
+        """The pause of a next hop, if it is paused."""
+        return self.all().get(domain_key(hop))
 
     def all(self) -> dict[str, Pause]:
-        """Every pause by its domain."""
+        """Every pause by its next hop."""
         stamp = self._disk.stamp(self._path)
         known, pauses = self._read
         if stamp is None:
@@ -57,16 +58,16 @@ class Paused:
             self._read = (stamp, pauses)  # one assignment: threads see a matching pair
         return pauses
 
-    def add(self, domain: str, now: float, reason: str = "") -> bool:
-        """Pause a domain, durably; False when it is paused already. Wake the runner afterwards."""
-        return self._change(domain, Pause(domain_key(domain), _write_time(now), " ".join(reason.split())))
+    def add(self, hop: str, now: float, reason: str = "") -> bool:
+        """Pause a next hop, durably; False when it is paused already. Wake the runner afterwards."""
+        return self._change(hop, Pause(domain_key(hop), _write_time(now), " ".join(reason.split())))
 
-    def remove(self, domain: str) -> bool:
+    def remove(self, hop: str) -> bool:
         """Take a pause back, durably; False when there is none. Wake the runner afterwards."""
-        return self._change(domain, None)
+        return self._change(hop, None)
 
-    def _change(self, domain: str, pause: Pause | None) -> bool:
-        key = domain_key(domain)
+    def _change(self, hop: str, pause: Pause | None) -> bool:
+        key = domain_key(hop)
         with self._disk.lock(self._layout.lock):
             pauses = dict(self.all())
             if (key in pauses) == (pause is not None):
@@ -75,7 +76,7 @@ class Paused:
                 del pauses[key]
             else:
                 pauses[key] = pause
-            lines = [f"{one.domain} {one.since} {one.reason}".rstrip() for one in pauses.values()]
+            lines = [f"{one.hop} {one.since} {one.reason}".rstrip() for one in pauses.values()]
             self._disk.replace(self._path, "".join(f"{line}\n" for line in lines).encode())
         return True
 
@@ -83,9 +84,9 @@ class Paused:
 def _parse(octets: bytes) -> dict[str, Pause]:
     pauses = {}
     for line in octets.decode("utf-8", "replace").splitlines():
-        domain, since, reason = (*line.split(maxsplit=2), "", "", "")[:3]
-        if domain and not domain.startswith("#"):
-            pauses[domain_key(domain)] = Pause(domain_key(domain), since, reason)
+        hop, since, reason = (*line.split(maxsplit=2), "", "", "")[:3]
+        if hop and not hop.startswith("#"):
+            pauses[domain_key(hop)] = Pause(domain_key(hop), since, reason)
     return pauses
 
 
