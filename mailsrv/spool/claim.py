@@ -285,6 +285,7 @@ class Claim:
         """Set the message aside, with all that was learned."""
         with self._mutex:
             self._append()
+            self._journal.settle()
             hold_claimed(self._claims.disk, self._claims.layout, self.id, self._claims.log, reason)
 
     def close(self) -> None:

@@ -97,6 +97,9 @@ def _unlink(disk: Disk, layout: Layout, names: Iterable[str]) -> int:
 def _separate(disk: Disk, layout: Layout, names: Collection[str]) -> int:
     """Take held messages out of the queue that nobody is delivering any more."""
     count = 0
+    if names:
+        # Who made the other name may have been killed before the sync.
+        disk.sync_directory(layout.hold)
     for name in names:
         queue, held = f"{layout.queue}/{name}", f"{layout.hold}/{name}"
         with disk.lock(layout.lock):

@@ -26,6 +26,7 @@ from tests.fakes.disk import FakeDisk, PowerCut
 from tests.fakes.log import FakeLog
 
 LAYOUT = Layout(DATA)
+SPOOL = (LAYOUT.queue, LAYOUT.hold, LAYOUT.journal, LAYOUT.corrupt)
 SENDER = Address("carol", "example.org")
 DAY = 86400.0
 # What becomes of a recipient of this name in its first, second ... attempt; the last word stays.
@@ -49,6 +50,7 @@ class World:
     reports: list = field(default_factory=list)
     faults: list = field(default_factory=list)
     made: int = 0
+    refusing: bool = False  # the sender takes no reports
 
     def new_report_id(self):
         self.made += 1
@@ -63,12 +65,18 @@ class World:
         recipient = claim.envelope.recipients[index].address
         fates = FATES.get(recipient.local_part, FATES["good"])
         status = fates[min(claim.attempts, len(fates) - 1)]
-        if status is Status.RELAYED:
+        if self.refusing and claim.envelope.reverse_path is None:
+            status = Status.FAILED
+            self.reports.append(self.read_report(claim))
+        elif status is Status.RELAYED:
             self.given[key] = self.given.get(key, 0) + 1
             if claim.envelope.reverse_path is None:
-                original, recipients = claim.read(0, 1000).decode().split()
-                self.reports.append((claim.id, original, recipients))
+                self.reports.append(self.read_report(claim))
         return Outcome(index, status, {"relayed": "2.0.0", "failed": "5.1.1"}.get(status.value, "4.0.0"), "so it is")
+
+    @staticmethod
+    def read_report(claim):
+        return claim.id, *claim.read(0, 1000).decode().split()
 
     def settle(self, claim):
         """A step has returned: what the claim knows is promised."""
@@ -140,7 +148,9 @@ def attempt(disk, world, claim, mode):
         report = claim.journal_report(Kind.FAILED, world.new_report_id(), failed)
         world.settle(claim)
         queue_report(disk, world, claim, report, mode)
-    if claim.waiting:
+    if claim.envelope.reverse_path is None and world.refusing:
+        claim.hold("nobody wants it")
+    elif claim.waiting:
         claim.defer(world.clock.now() + 300)
     else:
         claim.finish()
@@ -173,9 +183,14 @@ def find_faults(disk, world, recipients, identifier=IDENTIFIER):
         wanted = 1 if FATES[name][-1] is Status.FAILED else 0
         if len(reports) != wanted:
             faults.append(f"recipient {index} was reported {len(reports)} times")
-    for directory in (LAYOUT.queue, LAYOUT.hold, LAYOUT.journal, LAYOUT.corrupt):
-        faults += [f"{directory}/{name} is left" for name in disk.names(directory)]
-    return faults
+    left = {directory: disk.names(directory) for directory in SPOOL}
+    if world.refusing:
+        # The one report waits for the operator, with its journal.
+        wanted = sorted({report for report, _, _ in world.reports})
+        if not sorted(left[LAYOUT.hold]) == sorted(left[LAYOUT.journal]) == wanted:
+            faults.append(f"{left} is left, wanted is {wanted} in hold")
+        left[LAYOUT.hold] = left[LAYOUT.journal] = []
+    return faults + [f"{directory}/{name} is left" for directory in SPOOL for name in left[directory]]
 
 
 def survives(disk, world, step):

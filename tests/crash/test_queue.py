@@ -1,6 +1,7 @@
 """The queue's states, cut off at every operation: nothing is lost, forgotten, or reported twice (mailsrv-spool(5))."""
 
 import copy
+import itertools
 import sys
 from functools import partial
 
@@ -21,27 +22,29 @@ def measure(recipients, step):
     return len(disk.operations), [path for operation, path in disk.operations if operation == "sync"]
 
 
-def cut_anywhere(recipients, step, skip_sync=None):
+def cut_anywhere(recipients, step, skip_sync=None, refusing=False):
     """All faults after a power cut at any operation."""
     faults = []
-    for crash_at in range(measure(recipients, step)[0] + 1):
-        disk, world = new_disk(recipients), World()
+    for crash_at in itertools.count():
+        disk, world = new_disk(recipients), World(refusing=refusing)
         disk.crash_at, disk.skip_sync = crash_at, skip_sync
-        survives(disk, world, step)
+        done = survives(disk, world, step)
         for found, after in after_power_cut(disk, world):
             work(found, after)
             faults += [f"cut at {crash_at}: {fault}" for fault in find_faults(found, after, recipients)]
-    return faults
+        if done:
+            return faults
+    raise AssertionError("there is no end")
 
 
-def kill_then_cut(recipients, step, skip_sync=None):
+def kill_then_cut(recipients, step, refusing=False):
     """All faults after a process was killed at any operation, and the machine stopped at any one of the next."""
     faults = []
     operations = measure(recipients, step)[0]
     for killed_at in range(operations):
-        disk, world = new_disk(recipients), World()
-        disk.crash_at, disk.skip_sync = killed_at, skip_sync
-        assert not survives(disk, world, step)
+        disk, world = new_disk(recipients), World(refusing=refusing)
+        disk.crash_at = killed_at
+        survives(disk, world, step)
         disk.crash_at = None
         disk.die()
         first, last = len(disk.operations), None
@@ -66,6 +69,13 @@ def test_nothing_is_lost_forgotten_or_reported_twice(recipients, mode):
     step(disk, world)
     assert find_faults(disk, world, recipients) == []
     assert cut_anywhere(recipients, step) == []
+
+
+@pytest.mark.parametrize("mode", Mode, ids=str)
+def test_a_report_that_nobody_takes_is_held_once(mode):
+    step = partial(work, mode=mode)
+    assert cut_anywhere(("bad", "good"), step, refusing=True) == []
+    assert kill_then_cut(("bad",), step, refusing=True) == []
 
 
 @pytest.mark.parametrize("mode", Mode, ids=str)

@@ -122,7 +122,12 @@ WAYS = {
 # What may come back afterwards: a message whose journal settles everything, which is finished again, and garbage.
 COME_BACK = {"record and finish": "C", "collect": "E"}
 # What each directory is synced for in these steps, though its names would do without: see tests/crash/test_queue.py.
-UNNAMED = {("defer again", LAYOUT.journal), ("name a report", LAYOUT.journal), ("collect", LAYOUT.hold)}
+UNNAMED = {
+    ("defer again", LAYOUT.journal),
+    ("name a report", LAYOUT.journal),
+    ("hold what is claimed", LAYOUT.journal),
+    ("collect", LAYOUT.hold),
+}
 
 
 def disk_in(letter, settled=False):

@@ -29,14 +29,24 @@ class File:
     changed: float = 0.0  # its time in seconds, which no sync makes durable
     locked: bool = False
 
-    def torn(self):
-        """What can be found of the octets after a power cut: those that were synced, part of the rest, or all."""
-        if self.octets == self.durable:
-            return [self.durable]
-        if not self.octets.startswith(self.durable):
-            return [self.durable, self.octets]
+    def torn(self, share):
+        """What can be found of the octets after a power cut: those that were synced (0), part of the rest (1), or all
+        (2)."""
         half = (len(self.durable) + len(self.octets) + 1) // 2
-        return list(dict.fromkeys([self.durable, self.octets[:half], self.octets]))
+        part = self.octets[:half] if self.octets.startswith(self.durable) else self.durable
+        return (self.durable, part, self.octets)[share]
+
+
+class Found(bytes):
+    """Octets of an image that know whose they are, so that several names of a file stay one file's."""
+
+    inode = None
+
+    @classmethod
+    def of(cls, file, octets):
+        found = cls(octets)
+        found.inode = file.inode
+        return found
 
 
 @dataclass(eq=False)
@@ -132,10 +142,12 @@ class FakeDisk:
     def from_image(cls, image):
         """A disk on which exactly this lies, durably; `image` maps paths to octets, directories to None."""
         disk = cls()
+        files = {}
         for path, octets in image.items():
             disk._make(path if octets is None else path.rpartition("/")[0])
             if octets is not None:
-                disk._add(path, File(octets, octets))
+                inode = getattr(octets, "inode", None) or object()
+                disk._add(path, files.setdefault(inode, File(bytes(octets), bytes(octets))))
         disk.settle()
         return disk
 
@@ -299,7 +311,7 @@ class FakeDisk:
 
             seen = []
             for share in range(3):
-                image = self._walk(names, lambda file, share=share: file.torn()[min(share, len(file.torn()) - 1)])
+                image = self._walk(names, lambda file, share=share: Found.of(file, file.torn(share)))
                 if image not in seen:
                     seen.append(image)
                     yield image

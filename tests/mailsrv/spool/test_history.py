@@ -1,6 +1,7 @@
 """The journal's lines: written, read, added up; torn ends and lines that are not ours."""
 
 import json
+import re
 
 import pytest
 
@@ -10,10 +11,12 @@ from mailsrv.mail.dsn import Kind
 from mailsrv.mail.envelope import Envelope, Recipient
 from mailsrv.mail.outcome import Outcome, Status
 from mailsrv.spool.history import (
-    MAX_REPLY, Attempt, Finished, History, Note, ReportNamed, ReportQueued, bounded, complete, decode, encode,
-    encode_first, find_finish, find_pending, read_history,
+    KINDS, MAX_REPLY, RECORDS, Attempt, Finished, History, Note, ReportNamed, ReportQueued, bounded, complete, decode,
+    encode, encode_first, find_finish, find_pending, read_history,
 )  # fmt: skip
 
+from tests.house.manual import find_tags
+from tests.house.source import TOP
 from tests.mailsrv.spool.place import delayed, failed, relayed
 
 NONCE = 0x0123456789ABCDEF
@@ -153,3 +156,14 @@ def test_when_a_message_was_finished():
     assert find_finish(b"") == 0.0
     with pytest.raises(GrammarError):
         find_finish(b'{"finished":{}}\n')
+
+
+def test_the_page_names_the_same_words_and_keys():
+    page = (TOP / "man/mailsrv-spool.5").read_text(encoding="utf-8")
+    assert list(find_tags("mailsrv-spool.5", "A JOURNAL")) == list(KINDS)
+    section = page[page.index(".Sh A JOURNAL") : page.index(".Sh STATES")]
+    documented = set(re.findall(r"^\.Va (\w+)", section, re.MULTILINE))
+    keys = {key for kind in (*KINDS.values(), Outcome) for key in RECORDS.keys(kind)}
+    assert documented == keys | {"version", "nonce"}
+    assert {status.value for status in Status} <= set(re.findall(r"\w+", section))
+    assert {kind.value for kind in Kind} <= set(re.findall(r"\w+", section))
