@@ -57,20 +57,20 @@ def is_behind_proxy(client: str, listener: ListenerConfig) -> bool:
 
 
 class Session:
-    """One connection. `wire` exists from the start of `run`, so that another thread can kick."""
+    """One connection. `wire` may be used by other threads to end it."""
 
-    wire: Wire
-
-    def __init__(self, context: WorkerContext, house: House, session_id: str, drain: Drain) -> None:
+    def __init__(
+        self, context: WorkerContext, house: House, drain: Drain, session_id: str, connection: socket.socket
+    ) -> None:
         self.id = session_id
+        self.wire = Wire(connection, drain, context.clock)
         self._context = context
         self._house = house
         self._drain = drain
 
-    def run(self, connection: socket.socket, peer_name: Any, bound: BoundListener) -> None:
+    def run(self, peer_name: Any, bound: BoundListener) -> None:
         """Serve the connection to its end."""
-        context = self._context
-        self.wire = wire = Wire(connection, self._drain, context.clock)
+        context, wire = self._context, self.wire
         client, port = address_of(peer_name)
         try:
             kind = Kind(bound.config.kind)

@@ -22,7 +22,7 @@ from mailsrv.system.tls import ServerTls, TlsInfo
 _COMMAND_READ = 4096
 _DATA_READ = 1 << 17
 _RATE_AFTER = 60.0  # seconds of a message before its data rate counts
-_GRACE = 1.0  # seconds that an idle session may still begin something after the worker wants to stop
+GRACE = 1.0  # seconds that an idle session may still begin something after the worker wants to stop
 
 _BUSY = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
 
@@ -84,7 +84,9 @@ class Pump:
         try:
             return self._run()
         except Gone as error:
-            return self._say(_KICKED, "kicked") if self._wire.kicked else f"gone: {error}"
+            if self._wire.kicked:
+                return self._say(_KICKED, "kicked")
+            return self._say(_STOPPING, "drain") if self._wire.nudged else f"gone: {error}"
         except Expired as error:
             return f"expired: {error}"
 
@@ -123,15 +125,14 @@ class Pump:
             self._policy.tls_started(wire.start_tls(self._tls, self._limits.handshake_seconds))
             core.tls_started(self._policy.offer())
         in_data = core.in_data
-        size = _DATA_READ if in_data else _COMMAND_READ
-        # TLS may hold octets that the poll cannot see, so it is asked first; a plain socket has nothing yet just after
-        # a reply.
-        octets = wire.try_read(size) if wire.tls else None
-        while octets is None:
-            verdict = self._wait(in_data)
-            if verdict:
-                return verdict
-            octets = wire.try_read(size)
+        while True:
+            until, reply, end = self._deadline(in_data)
+            octets = wire.receive(_DATA_READ if in_data else _COMMAND_READ, until)
+            if octets is Wait.EXPIRED:
+                return self._say(reply, end)
+            if not isinstance(octets, Wait):
+                break
+        wire.idle_since = 0.0
         if in_data:
             late = self._count_data(len(octets))
             if late:
@@ -141,30 +142,24 @@ class Pump:
         core.receive_data(octets)
         return ""
 
-    def _wait(self, in_data: bool) -> str:
-        """Wait for octets; give the reason when the session ends instead."""
-        limits = self._limits
+    def _deadline(self, in_data: bool) -> tuple[float, Reply, str]:
+        """Until when to wait, and what is to be said when nothing has come by then."""
+        limits, drain = self._limits, self._drain
         now = self._clock.monotonic()
-        seconds = limits.data_seconds if in_data else limits.command_seconds
-        until, reply, end = now + seconds, _DATA_TIMED_OUT if in_data else _TIMED_OUT, "timeout"
+        if in_data:
+            until, reply, end = now + limits.data_seconds, _DATA_TIMED_OUT, "timeout"
+        else:
+            until, reply, end = now + limits.command_seconds, _TIMED_OUT, "timeout"
         if self._session_until < until:
             until, reply, end = self._session_until, _TOO_LONG, "too long"
-        drained = self._drained_at(now)
-        if drained is not None and drained < until:
-            until, reply, end = drained, _STOPPING, "drain"
-        wait = self._wire.wait(until)
-        if wait is Wait.EXPIRED:
-            return self._say(reply, end)
-        return self._wait(in_data) if wait is Wait.DRAIN else ""
-
-    def _drained_at(self, now: float) -> float | None:
-        """When this session must end because the worker stops; None while it need not."""
-        drain = self._drain
-        if drain.idle_until is None or drain.busy_until is None:
-            return None
-        if self._core.state in _BUSY:
-            return drain.busy_until
-        return min(now + _GRACE, drain.idle_until)
+        busy = self._core.state in _BUSY
+        if not busy:
+            self._wire.idle_since = now
+        if drain.idle_until is not None and drain.busy_until is not None:
+            drained = drain.busy_until if busy else min(now + GRACE, drain.idle_until)
+            if drained < until:
+                until, reply, end = drained, _STOPPING, "drain"
+        return until, reply, end
 
     def _count_data(self, count: int) -> str:
         """Watch the rate at which a message comes (slow senders hold a thread and memory)."""

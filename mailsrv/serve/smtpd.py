@@ -20,6 +20,7 @@ from typing import Any
 
 from mailsrv.serve.handler import Session
 from mailsrv.serve.house import build_house
+from mailsrv.serve.pump import GRACE
 from mailsrv.serve.wire import Drain
 from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.spool.queueid import QueueIds
@@ -27,6 +28,7 @@ from mailsrv.system import memory
 from mailsrv.system.clock import Clock
 
 _STACK_OCTETS = 256 << 10
+_NUDGE_SECONDS = 0.2  # between two looks at the sessions while the worker drains
 _IDLE_THREADS = 16  # that wait for the lead; more end when they have served their connection
 _FULL = b"421 4.3.2 too many connections, please try again later\r\n"
 
@@ -90,7 +92,26 @@ class Smtpd:
     def drain(self, idle_seconds: float, busy_seconds: float) -> None:
         """Tell every session to end."""
         now = self._clock.monotonic()
+        is_first = self._drain.idle_until is None
         self._drain.start(now + idle_seconds, now + busy_seconds)
+        if is_first:
+            threading.Thread(target=self._nudge, name="drain", daemon=True).start()
+
+    def _nudge(self) -> None:
+        """Wake the sessions whose time has come: they sit in a read, and only their connection can wake them."""
+        drain = self._drain
+        while self._sessions and drain.idle_until is not None and drain.busy_until is not None:
+            now = self._clock.monotonic()
+            for session in list(self._sessions.values()):
+                wire = session.wire
+                if wire.nudged:
+                    continue
+                idle_since = wire.idle_since
+                is_idle = idle_since and (now >= drain.idle_until or now - idle_since >= GRACE)
+                if is_idle or now >= drain.busy_until:
+                    wire.nudge()
+            drain.moved.wait(_NUDGE_SECONDS)
+            drain.moved.clear()
 
     def sessions_left(self) -> int:
         """How many sessions live."""
@@ -151,10 +172,10 @@ class Smtpd:
 
     def _serve(self, connection: socket.socket, address: Any, bound: BoundListener) -> None:
         """One connection, from its first octet to its last."""
-        session = Session(self._context, self._house, self._ids.new(), self._drain)
+        session = Session(self._context, self._house, self._drain, self._ids.new(), connection)
         self._sessions[session.id] = session
         try:
-            session.run(connection, address, bound)
+            session.run(address, bound)
         finally:
             del self._sessions[session.id]
 

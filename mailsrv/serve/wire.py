@@ -1,7 +1,9 @@
-"""One client's connection: octets in and out with deadlines, TLS, and the signal that the worker is about to stop.
+"""One client's connection: octets in and out with deadlines, TLS, and the end that the worker or the postmaster wants.
 
-A Wire waits on two things at once, the client and the worker's Drain, so that an idle session ends as soon as the
-worker wants to and a thread is never stuck for longer than its deadline. It knows nothing of SMTP.
+In clear the session's thread blocks in the read itself, with the kernel's own timeout: one system call a command, on
+which the speed of small messages depends. Inside TLS it waits by poll, since the library reads by itself. Who wants a
+session to end from outside (a drain, a kick) shuts the connection's reading side down, and the thread wakes up. It
+knows nothing of SMTP.
 
 Diagnostics: `Gone` when the client has closed or the connection broke; `Expired` when a deadline passed. No OSError
 leaves.
@@ -11,6 +13,8 @@ import os
 import select
 import socket
 import ssl
+import struct
+import threading
 from enum import Enum
 
 from mailsrv.errors import MailsrvError
@@ -19,6 +23,8 @@ from mailsrv.system.tls import ServerTls, TlsInfo
 
 _LINGER_SECONDS = 5.0
 _LINGER_OCTETS = 1 << 20
+_TICK = 300.0  # seconds: longer waits are several reads
+_TIMEVAL = struct.Struct("@ll")
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -49,11 +55,13 @@ class Drain:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.idle_until: float | None = None
         self.busy_until: float | None = None
+        self.moved = threading.Event()  # set by each start, for the thread that wakes sessions
 
     def start(self, idle_until: float, busy_until: float) -> None:
         """Tell every session. Calling it again only moves the deadlines."""
         self.idle_until, self.busy_until = idle_until, busy_until
         os.eventfd_write(self.descriptor, 1)
+        self.moved.set()
 
     def wait(self, seconds: float) -> None:
         """Let the calling session wait, but not beyond the wish to stop."""
@@ -67,24 +75,69 @@ class Drain:
 
 
 class Wire:
-    """A connected, accepted socket. `tls` holds the facts once TLS is on."""
+    """A connected, accepted socket, in blocking mode until TLS starts.
+
+    `tls` holds the facts once TLS is on. `idle_since`: the monotonic time since when the session waits for a command
+    without a transaction, 0.0 while it does not. `kicked` and `nudged` tell why the client seems to be gone.
+    """
 
     def __init__(self, connection: socket.socket, drain: Drain, clock: Clock) -> None:
-        connection.setblocking(False)
         self._socket: socket.socket = connection
         self._clock = clock
-        self._poll = select.poll()
         self._descriptor = connection.fileno()
         self._drain = drain.descriptor
-        self._poll.register(self._descriptor, select.POLLIN)
-        self._poll.register(self._drain, select.POLLIN)
+        self._flags: int = socket.MSG_DONTWAIT  # for calls that must not block; inside TLS no call does
+        self._timeout = 0.0  # what the kernel was told, 0.0 for nothing yet
+        self._poll: select.poll | None = None
         self.tls: TlsInfo | None = None
+        self.idle_since = 0.0
         self.kicked = False
+        self.nudged = False
+
+    def receive(self, size: int, until: float) -> bytes | Wait:
+        """Wait for octets, at most until the monotonic time `until`, and give at most `size` of them. Raises Gone.
+
+        EXPIRED when the time is over. DRAIN (once, and only inside TLS) when the worker wants to stop.
+        """
+        if self.tls is None:
+            return self._receive_blocking(size, until)
+        # TLS may hold octets that the poll cannot see.
+        while (octets := self.try_read(size)) is None:
+            wait = self.wait(until)
+            if wait is not Wait.READY:
+                return wait
+        return octets
+
+    def _receive_blocking(self, size: int, until: float) -> bytes | Wait:
+        while (left := until - self._clock.monotonic()) > 0:
+            wanted = left if left < _TICK else _TICK
+            # Told only when it must be (a late end, or many early ones): for most commands it stays as it is.
+            if not wanted / 2 <= self._timeout <= wanted * 1.01:
+                self._tell_timeout(wanted)
+            try:
+                octets = self._socket.recv(size)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise Gone(f"the connection broke: {error.strerror or error}") from None
+            if not octets:
+                raise Gone("the client closed the connection")
+            return octets
+        return Wait.EXPIRED
+
+    def _tell_timeout(self, seconds: float) -> None:
+        whole = int(seconds)
+        microseconds = max(int((seconds - whole) * 1e6), 1000)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(whole, microseconds))
+        except OSError as error:
+            raise Gone(f"the connection broke: {error.strerror or error}") from None
+        self._timeout = seconds
 
     def try_read(self, size: int) -> bytes | None:
         """What can be read now, at most `size` octets; None when nothing can. Raises Gone."""
         try:
-            octets = self._socket.recv(size)
+            octets = self._socket.recv(size, self._flags)
         except _WOULD_BLOCK:
             return None
         except OSError as error:
@@ -104,7 +157,7 @@ class Wire:
             while (wait := self.wait(until)) is not Wait.READY:
                 if wait is Wait.EXPIRED:
                     raise Expired("what must come before the first command did not come in time")
-            octets = self._socket.recv(size, socket.MSG_PEEK)
+            octets = self._socket.recv(size, socket.MSG_PEEK | self._flags)
             set_option(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         except OSError as error:
             raise Gone(f"the connection broke: {error.strerror or error}") from None
@@ -117,13 +170,18 @@ class Wire:
         left = until - self._clock.monotonic()
         if left <= 0:
             return Wait.EXPIRED
-        ready = self._poll.poll(left * 1000 + 1)
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self._descriptor, select.POLLIN)
+            poll.register(self._drain, select.POLLIN)
+        ready = poll.poll(left * 1000 + 1)
         if not ready:
             return Wait.EXPIRED
         for descriptor, _event in ready:
             if descriptor == self._descriptor:
                 return Wait.READY
-        self._poll.unregister(self._drain)
+        poll.unregister(self._drain)
         return Wait.DRAIN
 
     def send(self, octets: bytes, seconds: float) -> None:
@@ -131,7 +189,7 @@ class Wire:
         until = 0.0
         while True:
             try:
-                sent = self._socket.send(octets)
+                sent = self._socket.send(octets, self._flags)
                 if sent == len(octets):
                     return
                 octets = octets[sent:]
@@ -161,6 +219,7 @@ class Wire:
             raise Gone(f"the TLS handshake failed: {error.strerror or error}") from None
         connection.setblocking(False)
         self._socket = connection
+        self._flags = 0
         return self.tls
 
     def linger(self, octets: bytes) -> None:
@@ -185,6 +244,7 @@ class Wire:
     def _shut_down(self) -> None:
         """Tell the client that nothing more will come. What it still sends is read below TLS: it is only discarded."""
         self._socket = _leave_tls(self._socket)
+        self._flags = socket.MSG_DONTWAIT
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -193,6 +253,14 @@ class Wire:
     def kick(self) -> None:
         """End the session from another thread: its own thread sees the client gone, and `kicked`."""
         self.kicked = True
+        self._stop_reading()
+
+    def nudge(self) -> None:
+        """Wake a session that waits for its client, because the worker wants to stop."""
+        self.nudged = True
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
         try:
             self._socket.shutdown(socket.SHUT_RD)
         except OSError:

@@ -159,6 +159,7 @@ def test_an_idle_session_ends_when_the_worker_stops(server: Server) -> None:
     server.reads(b"220")
     now = SystemClock.monotonic()
     server.drain.start(now, now + 600)
+    server.wire.nudge()
     assert server.reads(b"421").startswith(b"421 4.3.2")
     assert server.far.recv(1) == b""
     server.far.close()

@@ -62,6 +62,28 @@ def test_peeking_waits_for_enough_and_takes_nothing(drain: Drain) -> None:
         wire.close()
 
 
+def test_a_blocking_read_gives_octets_or_expires(pair: tuple[Wire, socket.socket]) -> None:
+    wire, far = pair
+    assert wire.receive(10, soon()) is Wait.EXPIRED
+    assert wire.receive(10, SystemClock.monotonic() - 1) is Wait.EXPIRED
+    far.sendall(b"hello")
+    assert wire.receive(10, SystemClock.monotonic() + 10_000) == b"hello"
+    assert wire.receive(10, soon()) is Wait.EXPIRED, "a shorter wait is told to the kernel"
+    far.close()
+    with pytest.raises(Gone):
+        wire.receive(10, SystemClock.monotonic() + 10)
+
+
+def test_a_nudge_wakes_a_blocking_read(pair: tuple[Wire, socket.socket]) -> None:
+    wire, _far = pair
+    nudge = threading.Timer(SOON, wire.nudge)
+    nudge.start()
+    with pytest.raises(Gone):
+        wire.receive(10, SystemClock.monotonic() + 60)
+    assert wire.nudged
+    nudge.join()
+
+
 def test_waiting_expires(pair: tuple[Wire, socket.socket]) -> None:
     wire, _far = pair
     assert wire.wait(soon()) is Wait.EXPIRED
