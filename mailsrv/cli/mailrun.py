@@ -1,4 +1,4 @@
-"""mailrun(1): runs the queue now, and acts on the messages that its selectors choose.
+"""mailrun(8): runs the queue now, and acts on the messages that its selectors choose.
 
 Every message that is acted on is one line on standard output; nothing is done to all messages without --all.
 

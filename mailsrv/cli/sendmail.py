@@ -1,4 +1,4 @@
-"""sendmail(1): the classic interface by which local programs send mail.
+"""sendmail(8): the classic interface by which local programs send mail.
 
 A message comes on standard input with LF or CRLF line ends; 0 means that it is durable, in the queue or in the drop
 directory. Nothing is delivered here.
@@ -8,7 +8,7 @@ Diagnostics: `main` gives an exit code of sysexits.h (SendmailExit) and says on 
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ from mailsrv.errors import Busy, ConfigError, GrammarError, Refused, StorageErro
 from mailsrv.mail.header import Header, scan
 from mailsrv.receive.drops import find_user
 from mailsrv.receive.handover import NoSuchUser
-from mailsrv.receive.recipient_fields import find_recipients
+from mailsrv.receive.recipient_fields import find_recipients, split_addresses
 from mailsrv.spool.drop import Request
 
 _LINE_LIMIT = 1 << 20  # octets that are read at once of a line without end
@@ -86,9 +86,9 @@ def run(given: Sequence[str]) -> int:
 
 def make_request(options: Options, message: bytes) -> Request:
     """What is asked for; with -t the header's recipients come after those of the command line."""
-    recipients: Iterable[str] = options.recipients
+    recipients = [address for text in options.recipients for address in split_addresses(text)]
     if options.from_header:
-        recipients = (*recipients, *find_recipients(_scan(message)))
+        recipients += find_recipients(_scan(message))
     return Request(
         tuple(dict.fromkeys(recipients)), options.sender, options.full_name, options.notify, options.ret, options.envid
     )

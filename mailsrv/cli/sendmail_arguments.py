@@ -1,4 +1,4 @@
-"""The arguments of sendmail(1), as programs have given them for decades; what no longer means anything is taken and
+"""The arguments of sendmail(8), as programs have given them for decades; what no longer means anything is taken and
 ignored.
 
 Letters may be joined (`-ti`), values may follow at once or as the next argument; `--` ends the options.
@@ -62,7 +62,7 @@ def read_options(given: Sequence[str]) -> Options:
                 options = _set(options, letter, "")
                 continue
             if letter not in _VALUES + _JOINED:
-                raise UsageError(f"there is no option -{letter}; see sendmail(1)")
+                raise UsageError(f"there is no option -{letter}; see sendmail(8)")
             if not letters and (letter in _VALUES or (letter in "ob" and rest)):
                 if not rest:
                     raise UsageError(f"-{letter} needs a value")
@@ -120,5 +120,5 @@ def _read_notify(value: str) -> tuple[str, ...]:
 
 def _read_mode(value: str) -> str:
     if value not in ("m", "s", "p", "i"):
-        raise UsageError(f"-b{value} is nothing that this sendmail does; see sendmail(1)")
+        raise UsageError(f"-b{value} is nothing that this sendmail does; see sendmail(8)")
     return value

@@ -16,7 +16,7 @@ from mailsrv.config.load import load_with_warnings
 from mailsrv.config.schema import Config
 from mailsrv.errors import ConfigError, Exit, MailsrvError, Refused, StorageFull
 from mailsrv.serve.opening import Opening, Options
-from mailsrv.serve.smtpd import build
+from mailsrv.serve.processes import build
 from mailsrv.serve.supervisor import Supervisor
 from mailsrv.serve.worker import Build
 from mailsrv.system import events
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until stopped. Raises what keeps the server from starting."""
-    options = Options(os.path.abspath(arguments.config), arguments.pid_file and os.path.abspath(arguments.pid_file))
+    pid_file = arguments.pid_file and os.path.abspath(arguments.pid_file)
+    options = Options(os.path.abspath(arguments.config), pid_file, has_runner=True)
     config, warnings = load_with_warnings(options.config_path, os.environ)
     for warning in warnings:
         print(warning, file=sys.stderr)

@@ -212,7 +212,7 @@ class Config:
 
     hostname: str = key(REQUIRED, "the server's own full domain name")
     data_dir: str = key(REQUIRED, "absolute directory of everything that is stored")
-    drop_dir: str = key("", "absolute directory where sendmail(1) of other users leaves messages; empty: none")
+    drop_dir: str = key("", "absolute directory where sendmail(8) of other users leaves messages; empty: none")
     domains: list[str] = key([], "the domains whose mail is delivered here")
     recipient_delimiter: str = key("+", "characters that separate user from detail in user+detail; empty: none")
     aliases: dict[str, list[str]] = key({}, "address -> account names and addresses it stands for (a string or a list)")
