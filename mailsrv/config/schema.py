@@ -193,7 +193,7 @@ class ReportsConfig:
     languages: list[str] = key(["en"], "languages of reports, one below the other")
     template_dir: str = key("", "absolute directory of your own LANGUAGE.txt; default: templates in data_dir")
     author: str = key("MAILER-DAEMON", "who writes reports: an address, or a local part at hostname")
-    postmaster: str = key("postmaster", "whom reports name for help: an address, or a local part at hostname")
+    postmaster: str = key("postmaster", "whom reports name for help: an address, or a local part of ours")
     return_bytes: int = key(262_144, "size up to which a message is returned whole to who asks for it", low=0)
 
 

@@ -67,11 +67,18 @@ def read_settings(config: Config) -> ReportSettings:
         languages=tuple(config.reports.languages),
         template_dir=config.reports.template_dir or f"{config.data_dir}/templates",
         author=config.reports.author,
-        postmaster=config.reports.postmaster,
+        postmaster=_reachable(config.reports.postmaster, config),
         delay_report_seconds=config.queue.delay_report_seconds,
         give_up_seconds=config.queue.give_up_seconds,
         return_limit=config.reports.return_bytes,
     )
+
+
+def _reachable(postmaster: str, config: Config) -> str:
+    """A local part alone is one of a domain of ours: at the hostname nobody may get mail."""
+    if "@" in postmaster or not config.domains or config.hostname in config.domains:
+        return postmaster
+    return f"{postmaster}@{config.domains[0]}"
 
 
 def find_due(

@@ -39,7 +39,7 @@ RELAY = "local"
 class Announces(Protocol):
     """What tells readers of new messages: store/notify.Announcer."""
 
-    def announce(self, account: str) -> None:
+    def announce(self, *accounts: str) -> None:
         """Best effort; never fails."""
         ...
 
@@ -109,14 +109,17 @@ class LocalDelivery:
             events.queued(self.log, id=envelope.id, recipients=len(waiting), reason=reason)
         return Committed(tuple(copy.account for copy in copies if copy.linked), waiting, failed)
 
-    def commit_each(self, envelope: Envelope, octets: Octets, return_path: bytes) -> dict[str, StorageError | None]:
-        """Deliver to each recipient's account and never queue (LMTP, RFC 2033): account -> None, or why it failed."""
+    def commit_each(
+        self, envelope: Envelope, octets: Octets, return_path: bytes, again: Again = Again.NO
+    ) -> dict[str, StorageError | None]:
+        """Deliver to each recipient's account and never queue (LMTP, RFC 2033, and what the queue brings): account ->
+        None, or why it failed."""
         began = self.clock.now()
         size = len(return_path) + octets.size
         name = self._name(envelope, size)
         copies = _copies(envelope.recipients)
         try:
-            self._deliver(copies, name, (return_path, octets), Again.NO)
+            self._deliver(copies, name, (return_path, octets), again)
         except StorageError as error:
             self._undo(copies, name)
             for copy in copies:
@@ -228,21 +231,21 @@ class LocalDelivery:
         """After the fact: count, wake readers, log. What fails here does not change that the message was kept."""
         before = max(began - envelope.received, 0.0)
         delays = events.delays(before, 0.0, 0.0, max(self.clock.now() - began, 0.0))
-        named: dict[str, list[str]] = {}
-        for recipient in envelope.recipients:
-            named.setdefault(recipient.account, []).append(str(recipient.original or recipient.address))
+        delivered = []
         for copy in copies:
-            account = copy.account
             if copy.error is not None:
-                events.storage(self.log, path=copy.directory or account, reason=str(copy.error))
+                events.storage(self.log, path=copy.directory or copy.account, reason=str(copy.error))
                 continue
+            delivered.append(copy.account)
             try:
-                self.quota.add(account, size)
+                self.quota.add(copy.account, size)
             except StorageError as error:
-                events.storage(self.log, path=account, reason=str(error))
-            self.announcer.announce(account)
+                events.storage(self.log, path=copy.account, reason=str(error))
+        if delivered:
+            self.announcer.announce(*delivered)
+            named = [str(one.original or one.address) for one in envelope.recipients if one.account in delivered]
             events.attempt(
-                self.log, id=envelope.id, to=",".join(named[account]), account=account, status="delivered",
+                self.log, id=envelope.id, to=",".join(named), account=",".join(delivered), status="delivered",
                 relay=RELAY, delays=delays, dsn="2.0.0", reason="",
             )  # fmt: skip
 

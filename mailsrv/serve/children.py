@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from mailsrv.errors import ConfigError, Exit, MailsrvError, Refused
 from mailsrv.serve.bans import Bans
 from mailsrv.serve.counts import Counts
-from mailsrv.serve.generation import Child, Generation
+from mailsrv.serve.generation import RUNNER, Child, Generation, kind_of
 from mailsrv.serve.premises import Premises
 from mailsrv.serve.privileges import Identity
 from mailsrv.serve.signals import Signals
@@ -28,8 +28,6 @@ from mailsrv.system import events
 from mailsrv.system.clock import Clock
 from mailsrv.system.log import Log
 from mailsrv.system.process import drop_privileges, set_title
-
-KIND = "smtpd"
 
 # Of the terminal or the process group: a worker leaves them to the supervisor.
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -129,7 +127,7 @@ class Children:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _BLOCKED)
             code = self._work(generation, (number, slot), Channel(end), signals)
         except BaseException:
-            events.bug(generation.log, where=KIND, id="", traceback=traceback.format_exc())
+            events.bug(generation.log, where=kind_of(number), id="", traceback=traceback.format_exc())
             raise
         finally:
             os._exit(code)
@@ -137,8 +135,8 @@ class Children:
     def _work(self, generation: Generation, place: tuple[int, int], channel: Channel, signals: Signals) -> int:
         services, (number, slot) = self._services, place
         log = generation.log
-        set_title(f"mailsrv: {KIND} {number} (gen {generation.number})")
-        threading.excepthook = lambda hook: _report(log, hook)
+        set_title(f"mailsrv: {_title(number)} (gen {generation.number})")
+        threading.excepthook = lambda hook: _report(log, kind_of(number), hook)
         try:
             if services.identity.drops:
                 drop_privileges(services.identity.uid, services.identity.gid)
@@ -169,6 +167,10 @@ class Children:
         return self._services.premises.holder() not in ("", self._supervisor)
 
 
-def _report(log: Log, hook: threading.ExceptHookArgs) -> None:
+def _title(number: int) -> str:
+    return kind_of(number) if number == RUNNER else f"{kind_of(number)} {number}"
+
+
+def _report(log: Log, kind: str, hook: threading.ExceptHookArgs) -> None:
     text = "".join(traceback.format_exception(hook.exc_type, hook.exc_value, hook.exc_traceback))
-    events.bug(log, where=f"{KIND} thread", id="", traceback=text)
+    events.bug(log, where=f"{kind} thread", id="", traceback=text)

@@ -15,6 +15,14 @@ from mailsrv.system.log import Log
 from mailsrv.system.tls import Pair, ServerTls, fingerprint
 
 
+RUNNER = 0  # the number of the process that runs the queue
+
+
+def kind_of(number: int) -> str:
+    """What a process does, by its number, as the log and `mailsrv status` name it."""
+    return "runner" if number == RUNNER else "smtpd"
+
+
 class State(Enum):
     """What a worker is doing; the values are shown by `mailsrv status` and in the log."""
 
@@ -45,7 +53,9 @@ def pairs_of(config: Config) -> list[Pair]:
 
 @dataclass(slots=True)
 class Generation:
-    """Workers by their number, 1 to `workers`; a number may be missing while its back-off runs."""
+    """Processes by their number: smtpd 1 to `workers`, and RUNNER where there is one; a number may be missing while its
+    back-off runs.
+    """
 
     number: int
     config: Config
@@ -54,15 +64,21 @@ class Generation:
     listeners: list[BoundListener]
     files: tuple[tuple[str, int, int], ...] = ()  # the certificates' files as they were when they were read
     children: dict[int, Child] = field(default_factory=dict)
+    has_runner: bool = False
 
     @property
     def workers(self) -> int:
         """How many workers it should have."""
         return self.config.limits.workers or len(os.sched_getaffinity(0))
 
+    @property
+    def numbers(self) -> list[int]:
+        """The processes that it should have."""
+        return [*range(1, self.workers + 1), *([RUNNER] if self.has_runner else [])]
+
     def is_ready(self) -> bool:
-        """Whether every worker serves."""
-        return len(self.children) == self.workers and all(
+        """Whether every process serves."""
+        return len(self.children) == len(self.numbers) and all(
             child.state is State.READY for child in self.children.values()
         )
 

@@ -42,7 +42,7 @@ _KEY_OCTETS = 32
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a server is started. `ready_seconds`: what new workers get to become ready; `kill_seconds`: what draining
-    ones get beyond their time.
+    ones get beyond their time. `has_runner`: a process of its own runs the queue.
     """
 
     config_path: str
@@ -50,6 +50,7 @@ class Options:
     certificate_seconds: float = CERTIFICATE_SECONDS
     ready_seconds: float = READY_SECONDS
     kill_seconds: float = KILL_SECONDS
+    has_runner: bool = False
 
 
 class Status:
@@ -191,7 +192,7 @@ class Opening:
         files = tls.fingerprint(pairs)  # before they are read, so that a change meanwhile is seen
         server_tls = tls.load(pairs)
         listeners = open_listeners(config.listeners, present)
-        return Generation(number, config, server_tls, log, listeners, files)
+        return Generation(number, config, server_tls, log, listeners, files, has_runner=self.options.has_runner)
 
     def _open_log(self, config: Config) -> Log:
         log = open_log(config.log.destination, config.log.format, config.log.level, self.clock)

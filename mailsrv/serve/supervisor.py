@@ -19,9 +19,9 @@ from collections.abc import Callable
 from mailsrv.errors import ConfigError, Exit, MailsrvError
 from mailsrv.serve import verbs
 from mailsrv.serve.backoff import Backoff
-from mailsrv.serve.children import KIND, Children
+from mailsrv.serve.children import Children
 from mailsrv.serve.control import Answer, ControlServer, Reply, Request, refuse
-from mailsrv.serve.generation import Child, Generation, State
+from mailsrv.serve.generation import Child, Generation, State, kind_of
 from mailsrv.serve.listeners import close_listeners, name_of
 from mailsrv.serve.opening import Opening
 from mailsrv.serve.premises import CONTROL
@@ -133,7 +133,7 @@ class Supervisor:
 
     def _bring_up(self, generation: Generation) -> None:
         self.coming = generation
-        for number in range(1, generation.workers + 1):
+        for number in generation.numbers:
             self._start(generation, number)
         self._timers.after(self.opening.options.ready_seconds, lambda: self._give_up_on(generation, "took too long"))
 
@@ -143,10 +143,10 @@ class Supervisor:
         try:
             child = self.children.start(generation, number)
         except MailsrvError as error:
-            self._note(0, "backoff", str(error))
+            self._note(0, "backoff", str(error), kind_of(number))
             self._timers.after(self._backoffs[number].died(True), lambda: self._start(generation, number))
             return
-        self._note(child.pid, "started", f"{number}, generation {generation.number}")
+        self._note(child.pid, "started", f"{number}, generation {generation.number}", kind_of(number))
         self._selector.register(
             child.channel.end, selectors.EVENT_READ, lambda: self._hear(generation, child)
         )
@@ -164,7 +164,7 @@ class Supervisor:
                 child.reason = rest
             elif word == "ready":
                 child.state = State.READY
-                self._note(child.pid, "ready", f"{child.number}, generation {generation.number}")
+                self._note(child.pid, "ready", f"{child.number}, generation {generation.number}", kind_of(child.number))
                 if generation is self.coming and generation.is_ready():
                     self._change_over(generation)
 
@@ -203,7 +203,8 @@ class Supervisor:
     def _drain(self, generation: Generation, idle: float, busy: float) -> None:
         for child in generation.children.values():
             if child.state is not State.DRAINING:
-                self._note(child.pid, "draining", f"{child.number}, generation {generation.number}")
+                place = f"{child.number}, generation {generation.number}"
+                self._note(child.pid, "draining", place, kind_of(child.number))
             child.state = State.DRAINING
         self.children.tell(f"drain {idle:g} {busy:g}", generation)
         self._timers.after(busy + self.opening.options.kill_seconds, lambda: self.children.kill(generation))
@@ -234,13 +235,15 @@ class Supervisor:
         for generation, child, code in self.children.reap():
             self._forget_channel(child)
             if child.state is State.DRAINING or self.stopping:
-                self._note(child.pid, "ended", _say(code))
+                self._note(child.pid, "ended", _say(code), kind_of(child.number))
                 if generation is self.leaving and not generation.children:
                     self.leaving = None
                     if self._again and not self.coming:
                         self._reload_again()
             else:
-                self._note(child.pid, "died", " ".join(filter(None, (_say(code), child.reason))))
+                self._note(
+                    child.pid, "died", " ".join(filter(None, (_say(code), child.reason))), kind_of(child.number)
+                )
                 self._replace(generation, child, code)
 
     def _forget_channel(self, child: Child) -> None:
@@ -259,7 +262,7 @@ class Supervisor:
                 self._give_up_on(generation, child.reason or f"worker {child.number} {_say(code)}")
                 return
         delay = self._backoffs[child.number].died(early)
-        self._note(child.pid, "backoff", f"its successor starts in {delay:.1f} s")
+        self._note(child.pid, "backoff", f"its successor starts in {delay:.1f} s", kind_of(child.number))
         self._timers.after(delay, lambda: self._start(generation, child.number))
 
     # Stopping
@@ -328,8 +331,8 @@ class Supervisor:
         self._control.close()
         self._signals.forget()
 
-    def _note(self, pid: int, state: str, reason: str) -> None:
-        events.worker(self.log, kind=KIND, pid=pid, state=state, reason=reason)
+    def _note(self, pid: int, state: str, reason: str, kind: str) -> None:
+        events.worker(self.log, kind=kind, pid=pid, state=state, reason=reason)
 
 
 def _say(code: int) -> str:

@@ -11,6 +11,7 @@ from mailsrv import __version__
 from mailsrv.errors import MailsrvError
 from mailsrv.serve.bans import Ban, parse_network
 from mailsrv.serve.control import Answer, Reply, Request, refuse
+from mailsrv.serve.generation import kind_of
 from mailsrv.serve.listeners import name_of
 from mailsrv.system import events
 
@@ -37,7 +38,7 @@ def _status(supervisor: "Supervisor", _request: Request, reply: Reply) -> None:
     current = supervisor.current or supervisor.opening.first
     workers = [
         {
-            "kind": "smtpd",
+            "kind": kind_of(child.number),
             "number": child.number,
             "generation": generation.number,
             "pid": child.pid,

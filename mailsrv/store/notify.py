@@ -16,8 +16,9 @@ from mailsrv.system.wake import Doorbell, Waker, Woken
 
 WATCH = "run/watch"
 
-# A directory that was changed less than this before it was listed may have changed again without another time.
-_YOUNG_SECONDS = 2.0
+# A directory that was changed less than this before it was listed may have changed again without another time: the
+# kernel's clock for files ticks every 10 ms at the slowest, and only our own processes on this machine write here.
+_YOUNG_SECONDS = 0.1
 
 
 class Announcer:
@@ -31,14 +32,15 @@ class Announcer:
         self._seen: Stamp | None = None
         self._watchers: list[str] = []
 
-    def announce(self, account: str) -> None:
-        """Tell every watcher that the account's mailboxes have changed."""
+    def announce(self, *accounts: str) -> None:
+        """Tell every watcher that the accounts' mailboxes have changed."""
         try:
-            watchers = self._current()
-            for path in watchers:
-                if self._waker.wake(path, account.encode()) is Woken.NOBODY:
-                    # Its process is dead; names are never used twice.
-                    self._disk.unlink(path, missing_ok=True)
+            for path in self._current():
+                for account in accounts:
+                    if self._waker.wake(path, account.encode()) is Woken.NOBODY:
+                        # Its process is dead; names are never used twice.
+                        self._disk.unlink(path, missing_ok=True)
+                        break
         except StorageError:
             self._seen = None
 

@@ -146,3 +146,14 @@ def _connect(
         made.close()
         raise Unreachable(f"no connection to {named} ({_reason(error)})") from None
     return Connection(made, named, clock or SystemClock())
+
+
+def is_own_address(address: str) -> bool:
+    """Whether an IP address is one of this machine: only such a one can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

@@ -9,6 +9,7 @@ then to be refused and the scratch closed.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from mailsrv.system.disk import Disk, UnnamedFile
 
@@ -111,12 +112,25 @@ class Scratch:
         self._budget.give(self.size)
 
 
+class Source(Protocol):
+    """Where the octets of a message come from: a Scratch, or a queue file."""
+
+    @property
+    def size(self) -> int:
+        """How many octets."""
+        ...
+
+    def write_to(self, file: UnnamedFile, skip: int = 0, before: Sequence[bytes] = ()) -> None:
+        """Append `before` and then the octets from `skip` on to a file."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Octets:
-    """A message as it will be stored: `prefix` (fields added on top), then the scratch from octet `skip` on."""
+    """A message as it will be stored: `prefix` (fields added on top), then the source from octet `skip` on."""
 
     prefix: bytes
-    scratch: Scratch
+    scratch: Source
     skip: int = 0
 
     @property

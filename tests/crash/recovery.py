@@ -28,7 +28,7 @@ IDENTIFIER = "dZJjly8m63W0"
 class Silent:
     """An announcer that nobody listens to."""
 
-    def announce(self, account):
+    def announce(self, *accounts):
         pass
 
 
