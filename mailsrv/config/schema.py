@@ -107,7 +107,7 @@ class LimitsConfig:
     handshake_seconds: int = key(30, "time for a TLS handshake or a PROXY header", low=1)
     connections: int = key(2000, "connections in all", low=1)
     connections_per_address: int = key(50, "connections of one IPv4 address or IPv6 /64", low=1)
-    workers: int = key(0, "smtpd processes; 0: one per core", low=0, high=64)
+    workers: int = key(0, "smtpd processes; 0: two per core", low=0, high=64)
     drain_seconds: int = key(60, "time to end sessions at reload and stop; a running message has tenfold", low=1)
     memory_bytes: int = key(256_000_000, "octets of messages in memory, per process; more go to files", low=1_000_000)
     free_bytes: int = key(100_000_000, "octets that must stay free on the disk", low=0)

@@ -63,7 +63,8 @@ def _decide(state: State, transaction: Transaction, path: Address, expansion: Ex
             return NOT_FULL_NAME
     elif expansion.rule == "too_deep":
         return LOOP
-    elif not expansion.found:
+    elif not expansion.found or (expansion.rule == "srs" and transaction.reverse_path is not None):
+        # A rewritten sender's address is for reports only: whoever has got one must not relay through it.
         return UNKNOWN
     elif expansion.remote and state.is_lmtp:
         return ELSEWHERE

@@ -3,6 +3,7 @@
 import pytest
 
 from mailsrv.config.schema import LimitsConfig
+from mailsrv.directory.accounts import Directory
 from mailsrv.errors import StorageError
 from mailsrv.mail.address import Address, parse_address
 from mailsrv.mail.envelope import DsnRequest, MailParameters
@@ -13,6 +14,7 @@ from mailsrv.receive.recipient import (
 from mailsrv.receive.space import STORAGE_FAILED
 from mailsrv.receive.state import Transaction
 from mailsrv.smtp.events import Kind, Rcpt
+from tests.fakes.clock import FakeClock
 from tests.mailsrv.receive.fakes import make_config, make_house
 from tests.mailsrv.receive.test_sender import make_state
 
@@ -145,3 +147,15 @@ def test_recipients_after_expansion_are_bounded(monkeypatch) -> None:
     state = begin(make_house(config=make_config(limits=LimitsConfig(recipients=1))))
     assert rcpt(state, "team@example.org") == OK
     assert rcpt(state, "mute@example.org") == TOO_MANY
+
+
+def test_a_rewritten_sender_is_reached_by_reports_only():
+    config = make_config(srs_secret="sixteen characters at least")
+    house = make_house(config=config, directory=Directory.from_config(config, FakeClock()))
+    rewritten = house.directory.srs.forward(parse_address("x@far.example"), "example.org")
+    state = begin(house)
+    assert rcpt(state, str(rewritten)) is OK
+    assert [str(one.address) for one in state.transaction.recipients] == ["x@far.example"]
+    state = begin(house)
+    state.transaction.reverse_path = parse_address("spammer@elsewhere.example")
+    assert rcpt(state, str(rewritten)) is UNKNOWN

@@ -36,7 +36,7 @@ def test_it_is_ready_when_every_worker_is():
 
 
 def test_workers_are_as_many_as_cores_unless_told():
-    assert Generation(1, make(), None, FakeLog(), []).workers == len(os.sched_getaffinity(0))
+    assert Generation(1, make(), None, FakeLog(), []).workers == 2 * len(os.sched_getaffinity(0))
     assert Generation(1, make(limits=LimitsConfig(workers=7)), None, FakeLog(), []).workers == 7
 
 
