@@ -16,7 +16,7 @@ from mailsrv.errors import ConfigError, Refused
 from mailsrv.serve.privileges import choose
 from mailsrv.spool.claim import Claims
 from mailsrv.spool.layout import Layout, check_format
-from mailsrv.spool.queueid import QueueIds
+from mailsrv.spool.queueid import QueueIds, child
 from mailsrv.system.clock import Clock, SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.system.log import Log, open_log
@@ -55,6 +55,7 @@ class Place:
     clock: Clock
     log: Log
     waker: Waker
+    ids: QueueIds
 
     @property
     def claims(self) -> Claims:
@@ -63,7 +64,7 @@ class Place:
 
     def new_id(self) -> str:
         """An ID for a message that a command makes."""
-        return QueueIds(self.clock, SLOT).new() + "0"
+        return child(self.ids.new(), 0)
 
     def wake(self, hint: str) -> None:
         """Tell the runner: an ID, `!ID` (at once), `*` (everything), `-` (what is paused)."""
@@ -85,7 +86,7 @@ def open_place(config_path: str) -> Place:
         log = Log(Silent(), log_config.format, log_config.level, clock)
     else:
         log = open_log(log_config.destination, log_config.format, log_config.level, clock)
-    return Place(config, disk, layout, clock, log, Waker())
+    return Place(config, disk, layout, clock, log, Waker(), QueueIds(clock, SLOT))
 
 
 def read_config(path: str) -> Config:

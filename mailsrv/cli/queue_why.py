@@ -33,7 +33,7 @@ def explain(place: Place, domain: str, summaries: Sequence[Summary]) -> list[str
         route = "its MX hosts" if hop.kind is HopKind.DIRECT and not hop.configured else str(hop)
         if hop.kind is HopKind.LOCAL:
             route = "accounts of this server"
-        lines.append(f"next hop: {route}, TLS {hop.level.value}")
+        lines.append(f"next hop: {route}, TLS {hop.level.word}")
         if pause := paused.find(str(hop)):
             why = f": {clean(pause.reason)}" if pause.reason else ""
             lines.append(f"paused since {pause.since}{why}; `mailrun resume {hop}` lets it go")

@@ -17,7 +17,7 @@ from mailsrv.mail.address import Address, parse_address
 from mailsrv.receive.handover import Handover, User
 from mailsrv.spool.drop import Request, leave
 from mailsrv.spool.enqueue import Spool
-from mailsrv.spool.queueid import QueueIds
+from mailsrv.spool.queueid import QueueIds, child
 from mailsrv.system import events
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
@@ -81,7 +81,7 @@ class DropWay:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._disk = Disk()
-        self._clock = SystemClock()
+        self._ids = QueueIds(SystemClock(), SLOT)
         self.hostname = "localhost"
         self.limit = LimitsConfig().message_size
 
@@ -91,7 +91,7 @@ class DropWay:
             parse_address(text if "@" in text else f"{text}@localhost")
         if not request.recipients:
             raise GrammarError("there is no recipient")
-        identifier = QueueIds(self._clock, SLOT).new() + "0"
+        identifier = child(self._ids.new(), 0)
         os.umask(_UMASK)
         leave(self._disk, self._directory, identifier, request, message)
         return identifier

@@ -34,6 +34,7 @@ class House:
     clock: FakeClock
     disk: Disk = field(default_factory=Disk)
     log: FakeLog = field(default_factory=FakeLog)
+    count: int = 0
 
     @property
     def layout(self) -> Layout:
@@ -41,7 +42,8 @@ class House:
 
     def put(self, *recipients: str, sender: str = "ada@example.com", age: float = 0.0, **more: object) -> str:
         """Queue a message that came `age` seconds ago; gives its ID."""
-        moment = FakeClock(self.clock.now() - age)
+        self.count += 1
+        moment = FakeClock(self.clock.now() - age - 1 + self.count / 1000)  # IDs of one moment could be the same
         identifier = QueueIds(moment, 1).new() + "0"
         envelope = Envelope(
             identifier,
@@ -57,8 +59,9 @@ class House:
         self.disk.set_time(f"{self.layout.queue}/{identifier}", moment.now())
         return identifier
 
-    def defer(self, identifier: str, reply: str, seconds: float = 600.0, host: str = "mx.example.net [192.0.2.1]") -> None:
+    def defer(self, identifier: str, reply: str, seconds: float = 600.0) -> None:
         """A try that failed for all recipients."""
+        host = "mx.example.net [192.0.2.1]"
         with self.claims.try_claim(identifier) or pytest.fail("cannot be claimed") as claim:
             now = self.clock.now()
             claim.defer(now + seconds, [

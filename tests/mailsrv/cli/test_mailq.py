@@ -36,7 +36,7 @@ def test_the_table_of_postfix(house: House, capsys: Output) -> None:
     house.defer(first, "451 4.7.1 grey\x1b[2Jlisted")
     assert run(house) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["----Queue", "ID-----", "--Size--", "---Arrival", "Time----", "--Sender/Recipient------"]
+    assert lines[0] == "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------"
     assert re.fullmatch(rf"{first} +\d+ \w{{3}} Jan 1\d \d\d:\d\d:\d\d  ada@example.com", lines[1]), lines[1]
     assert lines[2] == "(host mx.example.net [192.0.2.1] said: 451 4.7.1 grey?[2Jlisted)"
     assert [line.strip() for line in lines[3:6]] == ["bob@example.net", "eve@example.org", ""]

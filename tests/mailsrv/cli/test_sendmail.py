@@ -73,7 +73,8 @@ def test_text_without_a_header(house: House, send) -> None:  # type: ignore[no-u
 
 
 def test_recipients_from_the_header(house: House, send) -> None:  # type: ignore[no-untyped-def]
-    text = b"To: postmaster, Bob <bob@example.net>\nCc: (x) eve@example.org\nBcc: secret@example.org,\n bob@example.net\n\n"
+    text = b"To: postmaster, Bob <bob@example.net>\nCc: (x) eve@example.org\n"
+    text += b"Bcc: secret@example.org,\n bob@example.net\n\n"
     assert send(text, "-ti", "extra@example.org") == 0
     envelope, message = read_queue(house)
     assert [str(one.address) for one in envelope.recipients] == [

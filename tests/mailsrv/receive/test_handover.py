@@ -14,7 +14,9 @@ from tests.fakes.clock import FakeClock
 
 CONFIG = Config(
     hostname="mail.example.com", data_dir="/data", domains=["example.com"],
-    accounts=[AccountConfig("ada", ["ada@example.com", "postmaster@example.com"]), AccountConfig("eve", ["eve@example.com"])],
+    accounts=[
+        AccountConfig("ada", ["ada@example.com", "postmaster@example.com"]), AccountConfig("eve", ["eve@example.com"]),
+    ],
     aliases={"all@example.com": ["ada", "eve", "away@example.org"]},
 )  # fmt: skip
 ID = QueueIds(FakeClock(), 0).new() + "0"
@@ -76,13 +78,17 @@ FULL = b"From: a@b\r\nDate: x\r\nMessage-ID: <y>\r\n"
 )
 def test_a_whole_header_stays(message: bytes, rest: bytes) -> None:
     octets = make(message)[1]
-    assert octets.startswith(b"Received: from localhost (uid 1000)\r\n\tby mail.example.com with local id " + ID.encode())
+    trace = b"Received: from localhost (uid 1000)\r\n\tby mail.example.com with local id "
+    assert octets.startswith(trace + ID.encode())
     assert octets.endswith(b"+0000\r\n" + rest)
 
 
 @pytest.mark.parametrize(
     ("message", "body"),
-    [(b"", b""), (b"just text\r\nmore: x\r\n", b"just text\r\nmore: x\r\n"), (b"\r\nb\r\n", b"b\r\n"), (b" x\r\n\r\ny", b" x\r\n\r\ny")],
+    [
+        (b"", b""), (b"just text\r\nmore: x\r\n", b"just text\r\nmore: x\r\n"), (b"\r\nb\r\n", b"b\r\n"),
+        (b" x\r\n\r\ny", b" x\r\n\r\ny"),
+    ],
 )
 def test_text_without_a_header(message: bytes, body: bytes) -> None:
     header, _, rest = make(message)[1].partition(b"\r\n\r\n")
