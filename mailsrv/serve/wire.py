@@ -193,18 +193,20 @@ class Wire:
                 if sent == len(octets):
                     return
                 octets = octets[sent:]
-            except _WOULD_BLOCK:
+            except _WOULD_BLOCK as error:
                 sent = 0
+                # Only what is missing: a client that sends and never reads is always readable, and would keep us busy.
+                missing = select.POLLIN if isinstance(error, ssl.SSLWantReadError) else select.POLLOUT
             except OSError as error:
                 raise Gone(f"the connection broke: {error.strerror or error}") from None
             now = self._clock.monotonic()
             until = until or now + seconds
-            if sent == 0 and not self._wait_writable(until - now):
+            if sent == 0 and not self._wait_for(missing, until - now):
                 raise Expired("the client does not read its replies")
 
-    def _wait_writable(self, seconds: float) -> bool:
+    def _wait_for(self, event: int, seconds: float) -> bool:
         poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT | select.POLLIN)
+        poll.register(self._descriptor, event)
         return seconds > 0 and bool(poll.poll(seconds * 1000))
 
     def start_tls(self, server: ServerTls, seconds: float) -> TlsInfo:
@@ -261,8 +263,9 @@ class Wire:
         self._stop_reading()
 
     def _stop_reading(self) -> None:
+        # Below TLS: SSLSocket.shutdown would also forget its keys, and the last words would go out in clear.
         try:
-            self._socket.shutdown(socket.SHUT_RD)
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)
         except OSError:
             return
 

@@ -3,10 +3,13 @@
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from time import thread_time
 
 import pytest
 
 from mailsrv.serve.wire import Drain, Expired, Gone, Wait, Wire
+from mailsrv.system import tls
 from mailsrv.system.clock import SystemClock
 
 SOON = 0.02
@@ -117,6 +120,15 @@ def test_much_is_sent_to_who_reads_and_expires_for_who_does_not(pair: tuple[Wire
         wire.send(much, SOON)
 
 
+def test_waiting_for_who_sends_and_never_reads_costs_nothing(pair: tuple[Wire, socket.socket]) -> None:
+    wire, far = pair
+    far.sendall(b"RCPT TO:<bob@example.test>\r\n" * 100)
+    began = thread_time()
+    with pytest.raises(Expired):
+        wire.send(b"m" * 3_000_000, 0.5)
+    assert thread_time() - began < 0.25
+
+
 def test_lingering_sends_the_last_words_and_discards(pair: tuple[Wire, socket.socket]) -> None:
     wire, far = pair
     far.sendall(b"more that nobody wants")
@@ -151,6 +163,21 @@ def test_a_kicked_session_sees_its_client_gone(pair: tuple[Wire, socket.socket])
         wire.try_read(1)
     wire.send(b"421 bye\r\n", 1)
     assert far.recv(100) == b"421 bye\r\n"
+
+
+def test_last_words_to_a_kicked_session_stay_inside_tls(pair: tuple[Wire, socket.socket], tmp_path: Path) -> None:
+    wire, far = pair
+    server = tls.load([tls.Pair(*tls.make_self_signed(str(tmp_path), ["mx.example"]))])
+    assert server is not None
+    shaking = threading.Thread(target=wire.start_tls, args=(server, 10.0))
+    shaking.start()
+    with tls.client_context(False).wrap_socket(far) as client:
+        shaking.join(10)
+        wire.kick()
+        with pytest.raises(Gone):
+            wire.receive(100, SystemClock.monotonic() + 10)
+        wire.send(b"421 bye\r\n", 1)
+        assert client.recv(100) == b"421 bye\r\n"
 
 
 def test_a_wait_does_not_outlast_the_wish_to_stop(drain: Drain) -> None:
