@@ -27,6 +27,7 @@ _U_LABEL_CATEGORIES = frozenset({"Ll", "Lo", "Lm", "Mn", "Mc", "Nd"})
 
 MAX_LOCAL_PART = 64  # octets, RFC 5321 section 4.5.3.1.1
 MAX_DOMAIN = 255  # octets, section 4.5.3.1.2
+MAX_LABEL = 63  # octets, RFC 1035 section 2.3.4
 MAX_PATH = 254  # octets of a Mailbox: 256 of a path less its angle brackets, section 4.5.3.1.3
 
 
@@ -87,6 +88,8 @@ def domain_to_ascii(domain: str) -> str:
         for label in re.split("[.\u3002\uff0e\uff61]", unicodedata.normalize("NFC", domain.lower())):
             if label.isascii():
                 labels.append(label)
+            elif len(label) > MAX_LABEL:  # before punycode, whose time grows with the square of the length
+                raise GrammarError(f"the label {label[:20]!r}... of a domain is longer than 63 octets")
             elif all(c.isascii() or unicodedata.category(c) in _U_LABEL_CATEGORIES for c in label):
                 labels.append("xn--" + label.encode("punycode").decode("ascii"))
             else:
@@ -95,7 +98,7 @@ def domain_to_ascii(domain: str) -> str:
     if len(result) > MAX_DOMAIN:
         raise GrammarError("the domain is longer than 255 octets")
     for label in result.split("."):
-        if len(label) > 63 or not _LABEL.fullmatch(label):
+        if len(label) > MAX_LABEL or not _LABEL.fullmatch(label):
             raise GrammarError(f"{label!r} is not a label of a domain name")
     return result
 

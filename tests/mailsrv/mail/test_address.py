@@ -124,3 +124,9 @@ def test_what_needs_smtputf8_and_what_is_a_literal() -> None:
     assert not parse_address("a@bücher.example").is_ascii
     assert parse_address("a@[192.0.2.1]").is_literal
     assert not parse_address("a@example.org").is_literal
+
+
+def test_a_label_that_is_too_long_is_not_made_ascii_first() -> None:
+    label = "".join(map(chr, range(0x4E00, 0x4E00 + 20_000)))  # punycode would take most of a minute
+    with pytest.raises(GrammarError, match="longer than 63"):
+        domain_to_ascii(f"{label}.example")
