@@ -114,10 +114,11 @@ def _judge(state: State, transaction: Transaction) -> Octets | Reply:
         if isinstance(completed, Reply):
             return completed
         return Octets(trace + completed, scratch, len(scanned.octets))
+    if not scanned.begins:  # text without a header must not become the continuation of ours: an empty line parts them
+        return Octets(trace + b"\r\n", scratch, 0)
     if scanned.has(b"return-path"):
         return Octets(trace + scanned.without(_REMOVED), scratch, len(scanned.octets))
-    # Text without a header must not become the continuation of ours: an empty line parts them.
-    return Octets(trace if scanned.begins else trace + b"\r\n", scratch, 0)
+    return Octets(trace, scratch, 0)
 
 
 def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:

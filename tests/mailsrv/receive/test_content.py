@@ -71,6 +71,12 @@ def test_old_return_paths_go(message: bytes) -> None:
     assert kept(dialogue).count(b"Return-Path") == 1
 
 
+def test_a_return_path_behind_text_does_not_make_the_text_a_part_of_our_field() -> None:
+    dialogue = open_smtp()
+    dialogue.send(b" by another.example; yesterday\r\nReturn-Path: <x@y.example>\r\n\r\nbody\r\n")
+    assert b"+0000\r\n\r\n by another.example; yesterday\r\n" in kept(dialogue)
+
+
 @pytest.mark.parametrize(
     ("message", "between"),
     [(b"just text\r\n", b"\r\n"), (b" folded\r\n", b"\r\n"), (b"\r\nbody\r\n", b""), (b"A: b\r\n", b"")],
