@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mailsrv.cli.control import print_table
 from mailsrv.cli.program import make_parser, run_program
 from mailsrv.cli.queue_place import Place, open_place
 from mailsrv.cli.queue_selectors import add_selectors, read_selection, select, status_of
@@ -209,6 +208,8 @@ def _pause(arguments: argparse.Namespace) -> int:
     place = open_place(arguments.config)
     paused = Paused(place.disk, place.layout)
     if arguments.domain is None:
+        from mailsrv.cli.control import print_table
+
         print_table(
             ("NEXT HOP", "SINCE", "REASON"), [(one.hop, one.since, clean(one.reason)) for one in paused.all().values()]
         )

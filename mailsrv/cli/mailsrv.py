@@ -4,24 +4,19 @@ One row of COMMANDS is one command; only the module of the command that runs is 
 fast. Output is for programs on standard output and for people on standard error. A command's errors are a sentence,
 never a traceback; a traceback is a bug.
 
-Diagnostics: `main` gives the exit code (mailsrv.errors.Exit, 130 after an interrupt, 141 when nobody reads the output)
-and raises only what is a bug.
+Diagnostics: `main` gives the exit code and raises only what is a bug; see mailsrv.cli.program.
 """
 
 import argparse
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mailsrv import __version__
-from mailsrv.errors import Busy, ConfigError, Exit, MailsrvError, Refused, StorageFull
-
-DEFAULT_CONFIG = "/etc/mailsrv/mailsrv.toml"
-INTERRUPTED = 130  # 128 + SIGINT, as shells count it
-UNREAD = 141  # 128 + SIGPIPE
+from mailsrv.cli.program import DEFAULT_CONFIG, run_program
+from mailsrv.errors import Exit
 
 _CONFIG_HELP = f"the configuration (default: {DEFAULT_CONFIG})"
 
@@ -56,38 +51,11 @@ COMMANDS = {
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
 }
 
-# Which exit code an error has; the first row that fits. Errors without a row are Exit.FAILED.
-_EXITS: tuple[tuple[type[Exception], Exit], ...] = (
-    (ConfigError, Exit.CONFIG),
-    (Busy, Exit.TEMPFAIL),
-    (StorageFull, Exit.TEMPFAIL),
-    (Refused, Exit.UNAVAILABLE),
-    (PermissionError, Exit.NOPERM),
-)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command with its arguments (those of the process by default) and give its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    try:
-        try:
-            code = _run(given)
-            sys.stdout.flush()
-        except MailsrvError as error:
-            code = _report(error)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            # An error that no door has explained: name the file and what the system says, as cat and ls do.
-            name = f"{error.filename}: " if error.filename else ""
-            code = _report(error, f"{name}{error.strerror or error}")
-    except BrokenPipeError:
-        # The interpreter flushes once more when it ends, and must not meet the closed pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return code
+    return run_program("mailsrv", lambda: _run(given))
 
 
 def _run(given: list[str]) -> int:
@@ -143,16 +111,6 @@ def _find_command(given: list[str]) -> str:
         elif not argument.startswith("-"):
             return argument
     return ""
-
-
-def _report(error: Exception, text: str = "") -> Exit:
-    """Say on standard error what is wrong; complaints about the configuration stand for themselves."""
-    if isinstance(error, ConfigError):
-        for complaint in error.complaints:
-            print(complaint, file=sys.stderr)
-    else:
-        print(f"mailsrv: {text or error}", file=sys.stderr)
-    return next((code for kind, code in _EXITS if isinstance(error, kind)), Exit.FAILED)
 
 
 def _sentence(text: str) -> str:

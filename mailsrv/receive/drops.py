@@ -12,11 +12,11 @@ import pwd
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mailsrv.config.schema import Config
 from mailsrv.errors import AlreadyThere, GrammarError, StorageError
 from mailsrv.receive.handover import Handover, User
-from mailsrv.receive.house import Directory
 from mailsrv.spool.drop import Dropped, check_directory, find_inode, is_drop
 from mailsrv.spool.enqueue import Spool
 from mailsrv.system import events
@@ -25,6 +25,9 @@ from mailsrv.system.disk import Disk, Stamp
 from mailsrv.system.log import Log
 from mailsrv.system.scratch import Scratch
 from mailsrv.text.record import Records, read_json, write_json
+
+if TYPE_CHECKING:
+    from mailsrv.receive.house import Directory
 
 COUNTS = "status"
 _BATCH = 1000  # messages of one look, so that the caller is not kept from its other work
@@ -47,7 +50,7 @@ class Services:
 
     disk: Disk
     spool: Spool
-    directory: Directory
+    directory: "Directory"
     scratch: Callable[[], Scratch]
     log: Log
     clock: Clock

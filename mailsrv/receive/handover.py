@@ -11,6 +11,7 @@ header that has no end; NoSuchUser when it is asked to check recipients.
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mailsrv.config.schema import Config
 from mailsrv.errors import GrammarError, MailsrvError
@@ -20,10 +21,13 @@ from mailsrv.mail.date import format_date
 from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient, ReversePath
 from mailsrv.mail.header import Header
 from mailsrv.mail.trace import received_beginning, received_field
-from mailsrv.receive.house import Directory
 from mailsrv.spool.drop import Request
 from mailsrv.spool.queueid import time_of
 from mailsrv.system.scratch import Octets, Scratch
+
+if TYPE_CHECKING:
+    # Only its form: with it would come TLS, and sendmail(8) has to start fast.
+    from mailsrv.receive.house import Directory
 
 HEADER_LIMIT = 1 << 20  # octets
 _FIRST_LOOK = 1 << 14
@@ -49,7 +53,7 @@ class User:
 class Handover:
     """For one configuration; any number of threads may use it."""
 
-    def __init__(self, config: Config, directory: Directory) -> None:
+    def __init__(self, config: Config, directory: "Directory") -> None:
         self._config = config
         self._directory = directory
         own = domain_key(config.hostname)

@@ -85,11 +85,30 @@ def test_every_command() -> None:
 
 
 def test_every_exit_code() -> None:
-    from mailsrv.cli.mailsrv import INTERRUPTED, UNREAD
+    from mailsrv.cli.program import INTERRUPTED, UNREAD
     from mailsrv.errors import Exit
 
     known = {str(int(code)) for code in (*Exit, INTERRUPTED, UNREAD)}
     expect_none(compare("mailsrv.8", "exit code", known, find_tags("mailsrv.8", "EXIT STATUS")))
+
+
+def test_every_way_to_look_at_the_queue() -> None:
+    from mailsrv.cli.mailq import _make_parser
+    from mailsrv.cli.queue_table import KEYS
+
+    known = {option for action in _make_parser()._actions for option in action.option_strings}
+    documented = find_tags("mailq.1", "OPTIONS") | find_tags("mailq.1", "SELECTORS")
+    # The page writes `--json` as `Fl Fl json`, which is read as its word.
+    expect_none(compare("mailq.1", "option", {o.lstrip("-") for o in known} - {"h", "help", "version"}, documented))
+    text = (TOP / "man" / "mailq.1").read_text(encoding="utf-8")
+    expect_none([f"man/mailq.1: --by {name} is not documented" for name in KEYS if f".Li {name}" not in text])
+
+
+def test_every_action_on_the_queue() -> None:
+    from mailsrv.cli.mailrun import MESSAGE_ACTIONS, OTHER_ACTIONS
+
+    known = {*MESSAGE_ACTIONS, *OTHER_ACTIONS}
+    expect_none(compare("mailrun.8", "action", known, find_tags("mailrun.8", "ACTIONS")))
 
 
 def test_every_log_event() -> None:
