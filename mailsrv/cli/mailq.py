@@ -17,6 +17,7 @@ from mailsrv.cli.queue_selectors import Selection, add_selectors, read_selection
 from mailsrv.errors import Exit
 from mailsrv.mail.address import domain_key
 from mailsrv.receive.drops import read_counts
+from mailsrv.spool.scan import list_ids
 from mailsrv.spool.summary import Summary
 from mailsrv.system.disk import Disk
 from mailsrv.text.record import write_json
@@ -56,6 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         place = open_place(arguments.config)
     except NotPermitted:
         return _show_counts(arguments, selection)
+    if arguments.count and selection.is_everything:
+        # No file needs to be read for that.
+        print(len(list_ids(place.disk, place.layout)))
+        return Exit.OK
     faults: list[str] = []
     if arguments.why:
         selection = replace(selection, domains=(domain_key(arguments.why),))

@@ -7,6 +7,7 @@ there is no spool.
 """
 
 import os
+import threading
 from dataclasses import dataclass
 
 from mailsrv.cli.program import NotPermitted
@@ -21,12 +22,15 @@ from mailsrv.system.clock import Clock, SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.system.log import Log, open_log
 from mailsrv.system.process import drop_privileges
-from mailsrv.system.wake import Waker
+from mailsrv.system.wake import Waker, Woken
 
 DROP_DIRECTORY = "/var/spool/mailsrv-drop"  # for users who may not read the configuration
 DROP_VARIABLE = "MAILSRV_DROP"
 
 SLOT = 0  # of queue IDs; workers have others
+
+_LOOKS = 50
+_LOOK_SECONDS = 0.02
 
 
 class Silent:
@@ -45,9 +49,27 @@ class Silent:
         """Nothing."""
 
 
+class Bell:
+    """Tells the runner where to look. Its socket takes few hints at a time: a command that has many waits for it, once
+    for a second at most, and then goes on, since the runner looks by itself too.
+    """
+
+    def __init__(self, waker: Waker, path: str) -> None:
+        self._waker = waker
+        self._path = path
+        self._looks = _LOOKS
+        self._never = threading.Event()
+
+    def ring(self, hint: str) -> None:
+        """Give a hint: an ID, `!ID` (at once), `*` (everything), `-` (what is paused)."""
+        while self._waker.wake(self._path, hint.encode("ascii")) is Woken.FULL and self._looks:
+            self._looks -= 1
+            self._never.wait(_LOOK_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The doors of one data_dir. `waker` and `layout.wake` reach the runner."""
+    """The doors of one data_dir."""
 
     config: Config
     disk: Disk
@@ -56,6 +78,7 @@ class Place:
     log: Log
     waker: Waker
     ids: QueueIds
+    bell: Bell
 
     @property
     def claims(self) -> Claims:
@@ -67,8 +90,8 @@ class Place:
         return child(self.ids.new(), 0)
 
     def wake(self, hint: str) -> None:
-        """Tell the runner: an ID, `!ID` (at once), `*` (everything), `-` (what is paused)."""
-        self.waker.wake(self.layout.wake, hint.encode("ascii"))
+        """Tell the runner; see Bell.ring."""
+        self.bell.ring(hint)
 
 
 def open_place(config_path: str) -> Place:
@@ -86,7 +109,8 @@ def open_place(config_path: str) -> Place:
         log = Log(Silent(), log_config.format, log_config.level, clock)
     else:
         log = open_log(log_config.destination, log_config.format, log_config.level, clock)
-    return Place(config, disk, layout, clock, log, Waker(), QueueIds(clock, SLOT))
+    waker = Waker()
+    return Place(config, disk, layout, clock, log, waker, QueueIds(clock, SLOT), Bell(waker, layout.wake))
 
 
 def read_config(path: str) -> Config:

@@ -7,12 +7,15 @@ import pytest
 
 from mailsrv.cli import queue_place
 from mailsrv.cli.program import NotPermitted
-from mailsrv.cli.queue_place import DROP_VARIABLE, become_service_user, find_drop_dir, open_place, read_config
+from mailsrv.cli.queue_place import (
+    DROP_VARIABLE, Bell, become_service_user, find_drop_dir, open_place, read_config,
+)  # fmt: skip
 from mailsrv.config.schema import Config
 from mailsrv.errors import ConfigError, Refused
 from mailsrv.serve.privileges import Identity
 from mailsrv.spool.queueid import is_id
 from mailsrv.system.log import Log
+from mailsrv.system.wake import Woken
 from tests.mailsrv.cli.queue_house import House, build
 
 
@@ -98,3 +101,38 @@ def test_the_drop_directory(house: House, monkeypatch: pytest.MonkeyPatch) -> No
     assert find_drop_dir(str(house.config)) == str(drop)
     monkeypatch.setattr(queue_place, "DROP_DIRECTORY", str(drop))
     assert find_drop_dir("/nonexistent") == str(drop)
+
+
+class FakeWaker:
+    """Full for some hints, then not."""
+
+    def __init__(self, full: int) -> None:
+        self.full = full
+        self.hints: list[bytes] = []
+
+    def wake(self, _path: str, octets: bytes = b"") -> Woken:
+        if self.full:
+            self.full -= 1
+            return Woken.FULL
+        self.hints.append(octets)
+        return Woken.SENT
+
+
+def test_hints_wait_for_a_runner_that_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_place, "_LOOK_SECONDS", 0.0)
+    waker = FakeWaker(full=3)
+    bell = Bell(waker, "/x")  # type: ignore[arg-type]
+    bell.ring("!a")
+    bell.ring("*")
+    assert waker.hints == [b"!a", b"*"]
+
+
+def test_a_runner_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_place, "_LOOK_SECONDS", 0.0)
+    waker = FakeWaker(full=1000)
+    bell = Bell(waker, "/x")  # type: ignore[arg-type]
+    bell.ring("a")
+    tried = 1000 - waker.full
+    bell.ring("b")
+    assert 1000 - waker.full == tried + 1
+    assert waker.hints == []
