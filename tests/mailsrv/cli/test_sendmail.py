@@ -2,7 +2,10 @@
 
 import io
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,9 @@ from mailsrv.spool.drop import decode_request
 from mailsrv.spool.format import decode_envelope
 from tests.house.manual import find_tags
 from tests.mailsrv.cli.queue_house import House, build
+
+TOP = Path(__file__).resolve().parents[3]
+USER = 54321
 
 Output = pytest.CaptureFixture[str]
 
@@ -144,6 +150,38 @@ def test_an_unprivileged_user(house: House, send, monkeypatch, capsys: Output) -
     assert decode_request(line).recipients == ("bob@example.net", "root")
     assert message == b"Subject: x\r\n\r\nhi\r\n"
     assert f"accepted as {path.name}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_users_who_do_not_trust_each_other(house: House) -> None:
+    """With the real permissions: one user leaves a message, another can neither read it nor take it away."""
+    place = tempfile.mkdtemp(dir="/tmp")  # pytest's own directories are closed to other users
+    script = TOP / "bin" / "sendmail"
+    try:
+        os.chmod(place, 0o755)
+        drop = Path(place, "drop")
+        drop.mkdir()
+        os.chmod(drop, 0o3777)
+
+        def run(user: int, *command: str) -> "subprocess.CompletedProcess[bytes]":
+            environment = {"PATH": os.defpath, "MAILSRV_DROP": str(drop)}
+            return subprocess.run(
+                command, user=user, group=user, extra_groups=[], env=environment, input=b"Subject: x\n\nhi\n",
+                capture_output=True, check=False, cwd="/",
+            )  # fmt: skip
+
+        if run(USER, sys.executable, "-c", f"open({str(script)!r})").returncode:
+            pytest.skip("the checkout cannot be reached by other users")
+        done = run(USER, sys.executable, str(script), "-C", "/nonexistent", "root")
+        assert (done.returncode, done.stderr) == (0, b"")
+        (path,) = drop.iterdir()
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (USER, drop.stat().st_gid, 0o640)
+        assert run(USER + 1, "cat", str(path)).returncode != 0
+        assert run(USER + 1, "rm", "-f", str(path)).returncode != 0
+        assert path.exists()
+    finally:
+        shutil.rmtree(place)
 
 
 def test_the_queue_through_sendmail(house: House, send, capsys: Output) -> None:  # type: ignore[no-untyped-def]

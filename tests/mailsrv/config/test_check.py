@@ -12,6 +12,7 @@ from mailsrv.config.check import (
     check_data_dir,
     check_delimiter,
     check_dns,
+    check_drop_dir,
     check_log,
     check_networks,
     check_privileges,
@@ -38,6 +39,8 @@ def test_the_least_configuration_is_sound() -> None:
 WRONG: list[tuple[Callable[[Config, Complaints], None], Config, KeyPath]] = [
     (check_data_dir, replace(SOUND, data_dir="x"), ("data_dir",)),
     (check_data_dir, replace(SOUND, data_dir="/x\0y"), ("data_dir",)),
+    (check_drop_dir, replace(SOUND, drop_dir="drop"), ("drop_dir",)),
+    (check_drop_dir, replace(SOUND, drop_dir="/var/lib/./mailsrv/drop"), ("drop_dir",)),
     (check_data_dir, replace(SOUND, data_dir="/.."), ("data_dir",)),
     (check_delimiter, replace(SOUND, recipient_delimiter="@"), ("recipient_delimiter",)),
     (check_networks, replace(SOUND, bans=BansConfig(allow=["x"])), ("bans", "allow", 0)),
