@@ -52,7 +52,7 @@ _DIALECTS = {Kind.LMTP: "LMTP"}
 class Conversation:
     """One session's policy."""
 
-    __slots__ = ("_began", "_counted", "_house", "_logins", "_shown", "_state")
+    __slots__ = ("_began", "_counted", "_house", "_logins", "_refused", "_shown", "_state")
 
     def __init__(self, peer: Peer, house: House) -> None:
         self._house = house
@@ -60,6 +60,7 @@ class Conversation:
         self._began = house.clock.monotonic()
         self._shown: Shown | None = None
         self._counted = False
+        self._refused: Reply | None = None
         self._logins: Logins | None = None
 
     @property
@@ -86,18 +87,33 @@ class Conversation:
         state.extended = False
         state.identity_changed()
 
-    def close(self, reason: str, commands: int = 0, refused: int = 0) -> None:
-        """The session is over: give everything back and write its line. `commands` and `refused` are the core's
-        counters, `reason` becomes the line's `end`."""
+    def admit(self) -> bool:
+        """Count a connection that begins with TLS before its handshake, which costs a thread and time. False when there
+        are too many: it is to be closed without words, since none could be read."""
+        self._arrive()
+        refusal = self._refused
+        if refusal is None or not refusal.closes:
+            return True
+        self._house.throttle.count("connections_refused")
+        decision.refuse(self._state, "connect", refusal)
+        return False
+
+    def leave(self) -> None:
+        """Give everything back, without a line in the log; a second call does nothing."""
         self._drop()
-        house = self._house
-        peer = self._state.peer
         if self._shown is not None:
             self._shown.leave()
             self._shown = None
         if self._counted:
-            house.throttle.closed(peer.client)
+            self._house.throttle.closed(self._state.peer.client)
             self._counted = False
+
+    def close(self, reason: str, commands: int = 0, refused: int = 0) -> None:
+        """The session is over: give everything back and write its line. `commands` and `refused` are the core's
+        counters, `reason` becomes the line's `end`."""
+        self.leave()
+        house = self._house
+        peer = self._state.peer
         events.session(
             house.log,
             id=peer.session_id,
@@ -116,15 +132,21 @@ class Conversation:
     def _greet(self, _event: Connected) -> Reply:
         """Count the connection and greet, unless the address is banned or there are too many."""
         house = self._house
+        if not self._counted:
+            self._arrive()
+        if self._refused is not None:
+            house.throttle.count("connections_refused")
+            return decision.refuse(self._state, "connect", self._refused)
+        return Reply(220, "", f"{house.config.hostname} {_DIALECTS.get(self._state.peer.kind, 'ESMTP')} ready")
+
+    def _arrive(self) -> None:
+        """Count the connection, show it, and find out whether it is served."""
+        house = self._house
         peer = self._state.peer
         count = house.throttle.opened(peer.client)
         self._counted = True
         self._shown = house.throttle.enter(peer.session_id, peer.kind.value, peer.client)
-        refusal = None if house.allows(peer.client) else self._refusal(count)
-        if refusal is not None:
-            house.throttle.count("connections_refused")
-            return decision.refuse(self._state, "connect", refusal)
-        return Reply(220, "", f"{house.config.hostname} {_DIALECTS.get(peer.kind, 'ESMTP')} ready")
+        self._refused = None if house.allows(peer.client) else self._refusal(count)
 
     def _refusal(self, count: int) -> Reply | None:
         """Why this connection is not served, `count` being the connections of its address."""

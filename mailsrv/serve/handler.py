@@ -78,10 +78,14 @@ class Session:
                 proxied = self._read_proxy_header()
                 if proxied.client:
                     client, port = proxied.client, proxied.client_port
-            if kind is Kind.SUBMISSIONS and context.tls is not None:
-                wire.start_tls(context.tls, context.config.limits.handshake_seconds)
             listener = f"{bound.config.addr}:{bound.config.port}" if bound.config.port else bound.config.addr
-            self._converse(Peer(self.id, kind, client, port, listener, bound.config.without_tls, wire.tls))
+            peer = Peer(self.id, kind, client, port, listener, bound.config.without_tls)
+            conversation = Conversation(peer, self._house)
+            try:
+                if self._begins(conversation, kind):
+                    self._converse(conversation, kind)
+            finally:
+                conversation.leave()
         except (Gone, Expired, GrammarError) as error:
             events.tls(context.log, id=self.id, client=client, reason=str(error))
         except Exception:
@@ -91,13 +95,23 @@ class Session:
         finally:
             wire.close()
 
-    def _converse(self, peer: Peer) -> None:
+    def _begins(self, conversation: Conversation, kind: Kind) -> bool:
+        """TLS before the first word, where it comes first. False when there are too many connections: stalled
+        handshakes of one address must not take the threads of all."""
+        tls = self._context.tls
+        if kind is not Kind.SUBMISSIONS or tls is None:
+            return True
+        if not conversation.admit():
+            return False
+        conversation.tls_started(self.wire.start_tls(tls, self._context.config.limits.handshake_seconds))
+        return True
+
+    def _converse(self, conversation: Conversation, kind: Kind) -> None:
         """Join core, policy and wire, and pump until the end."""
         context = self._context
         limits = context.config.limits
-        conversation = Conversation(peer, self._house)
-        bounds, offer, tls = core_limits(limits), conversation.offer(), peer.tls is not None
-        core = ServerSession(peer.kind, context.config.hostname, self.id, bounds, offer, tls=tls)
+        bounds, offer, tls = core_limits(limits), conversation.offer(), self.wire.tls is not None
+        core = ServerSession(kind, context.config.hostname, self.id, bounds, offer, tls=tls)
         end = "error"
         try:
             surroundings = Surroundings(limits, context.tls, self._drain, context.clock)

@@ -75,6 +75,27 @@ def test_garbage_instead_of_tls_is_one_line_in_the_log(server: SmtpServer) -> No
     assert "handshake" in str(line["reason"])
 
 
+def test_stalled_handshakes_of_one_address_are_as_few_as_its_connections(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path, limits=LimitsConfig(free_bytes=0, free_inodes=0, connections_per_address=1))
+    address = ("127.0.0.1", server.ports["submissions"])
+    try:
+        with socket.create_connection(address, timeout=20) as first:
+            with socket.create_connection(address, timeout=20) as second:
+                assert is_closed(second)
+            [line] = server.log.wait_for("refused")
+            assert (line["stage"], str(line["reply"])[:3]) == ("connect", "421")
+            with insecure().wrap_socket(first) as client:
+                assert client.recv(100).startswith(b"220")
+                client.sendall(b"QUIT\r\n")
+                assert client.recv(100).startswith(b"221")
+        server.log.wait_for("session")
+        assert server.counts.total() == 0
+        with server.client("submissions") as again:
+            assert again.noop()[0] == 250
+    finally:
+        server.close()
+
+
 def test_old_tls_is_refused(server: SmtpServer) -> None:
     context = insecure()
     context.set_ciphers("ALL:@SECLEVEL=0")
