@@ -4,11 +4,15 @@ after another.
 It joins the client core (smtp/client) to a connection (system/net) and keeps the timeouts of each phase. Which host is
 talked to and what its answers mean for the queue is decided elsewhere.
 
+A host that drips its replies is no better than a silent one: what is waited for must be there in time as a whole. A
+message that cannot be read to its end here is not handed over as if it were whole: the connection is cut.
+
 Diagnostics: `open` raises HostFault when the host cannot be used now; `deliver` raises nothing: whatever happens, each
-recipient gets an Answer.
+recipient gets an Answer. `damage` then says why our own copy could not be read.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mailsrv.deliver.hosts import Fault, Host
@@ -57,6 +61,7 @@ class Conversation:
         """`avoid`: extensions that this host offers and does not know, from earlier conversations (`lies`)."""
         self.host = host
         self.messages = 0
+        self.damage = ""
         self._manner = manner
         self._clock = clock
         self._connection: Connection | None = None
@@ -87,6 +92,11 @@ class Conversation:
         """Most recipients of one transaction, as the host says; 0 when it does not."""
         return self._session.capabilities.recipients_limit
 
+    @property
+    def messages_limit(self) -> int:
+        """Most transactions over this connection, as the host says; 0 when it does not."""
+        return self._session.capabilities.messages_limit
+
     def open(self) -> None:
         """Connect and introduce ourselves, up to the point where messages may be sent. Raises HostFault."""
         manner, host = self._manner, self.host
@@ -110,20 +120,27 @@ class Conversation:
     def deliver(self, transaction: Transaction, blocks: Iterable[bytes]) -> tuple[Answer, ...]:
         """Send one message; `blocks` are its octets, as many as the transaction says."""
         self.messages += 1
-        session = self._session
-        session.send(transaction)
+        self._session.send(transaction)
+        replies = len(transaction.recipients)
         while True:
-            event = self._next_event()
+            event = self._next_event(replies)
             if isinstance(event, smtp.Finished):
                 return event.answers
             if isinstance(event, smtp.NeedBody):
-                self._send_body(blocks)
+                self._send_body(blocks, transaction.size)
 
-    def is_alive(self) -> bool:
-        """Ask an idle connection whether another message may be sent."""
-        self._session.reset()
-        event = self._next_event()
-        return isinstance(event, smtp.Cleared) and event.reply.code < 300
+    def still_stands(self) -> bool:
+        """Whether an idle connection can take another message, as far as is seen without asking: a message that is
+        sent into a connection that the host has closed long ago would be in doubt for nothing."""
+        connection, session = self._connection, self._session
+        if connection is None:
+            return False
+        try:
+            session.receive_data(connection.receive_now())
+        except net.Lost as error:
+            session.lost(str(error))
+        session.next_event()  # nothing is waited for: whatever came, and the end, makes the session be over
+        return not session.is_over
 
     def close(self) -> None:
         """Say goodbye where there is somebody to say it to, and close."""
@@ -144,9 +161,9 @@ class Conversation:
 
     def _secure(self) -> None:
         """Start TLS where the level wants it or the host offers it."""
-        manner, session = self._manner, self._session
+        manner, session, host = self._manner, self._session, self.host
         needed = manner.level.needs_tls
-        if manner.level is Level.NONE or (self.host.plain and not needed) or self.host.address.startswith("/"):
+        if manner.level is Level.NONE or (host.plain and not needed) or host.address.startswith("/"):
             return
         if "STARTTLS" not in session.capabilities:
             if needed:
@@ -159,13 +176,26 @@ class Conversation:
                 raise HostFault(Fault.TLS, event.reply, Stage.HELLO, by_peer=True)
             return
         if not isinstance(event, smtp.TlsReady) or self._connection is None:
-            raise self._fault_of(event, Stage.HELLO)
+            raise self._tls_fault_of(event)
+        # A literal has no name that could be asked for.
+        name = host.address if host.name.startswith("[") else host.name
         try:
-            self._connection.start_tls(self.host.name, manner.level >= Level.VERIFY, _HANDSHAKE_SECONDS)
+            self._connection.start_tls(name, manner.level >= Level.VERIFY, _HANDSHAKE_SECONDS)
         except net.TlsFailed as error:
             raise HostFault(Fault.TLS, Reply(451, "4.7.5", str(error)), Stage.HELLO) from None
         session.tls_started()
-        self._hello()
+        session.hello()
+        event = self._next_event()
+        if not isinstance(event, smtp.Helloed):
+            raise self._tls_fault_of(event)
+
+    def _tls_fault_of(self, event: ClientEvent) -> HostFault:
+        """A host that hangs up over TLS, be it at STARTTLS or behind a handshake that seemed to succeed (TLS 1.3 tells
+        the client late), may be of use in clear."""
+        fault = self._fault_of(event, Stage.HELLO)
+        if not fault.by_peer:
+            fault.fault = Fault.TLS
+        return fault
 
     def _log_in(self) -> None:
         """Prove to a smarthost who we are."""
@@ -205,39 +235,73 @@ class Conversation:
         reason = event.reason if isinstance(event, smtp.Broken) else "the host ended the conversation"
         return HostFault(Fault.TEMPORARY, Reply(451, "4.4.2", reason), stage)
 
-    def _next_event(self) -> ClientEvent:
-        """Move octets until the core has something to tell."""
-        session, connection = self._session, self._connection
+    def _next_event(self, replies: int = 1) -> ClientEvent:
+        """Move octets until the core has something to tell, which so many replies of one phase may have to come for."""
+        session, connection, clock = self._session, self._connection, self._clock
+        phase, until = None, 0.0
         while True:
+            self._flush()
+            event = session.next_event()
+            if not isinstance(event, Need):
+                return event
+            if connection is None:
+                session.lost("the connection is closed")
+                continue
             seconds = TIMEOUTS[session.phase]
+            if session.phase is not phase:
+                phase, until = session.phase, clock.monotonic() + replies * seconds
             try:
-                out = session.data_to_send()
-                if out and connection is not None:
-                    connection.send(out, seconds)
-                event = session.next_event()
-                if not isinstance(event, Need):
-                    return event
-                if connection is None:
-                    session.lost("the connection is closed")
-                    continue
-                session.receive_data(connection.receive(seconds))
+                session.receive_data(connection.receive(min(seconds, max(until - clock.monotonic(), 0.0))))
             except (net.Lost, net.TimedOut) as error:
                 session.lost(str(error))
 
-    def _send_body(self, blocks: Iterable[bytes]) -> None:
+    def _flush(self) -> bool:
+        """Send what waits to be sent. When that fails, what the host said before it went away still counts; False."""
+        session, connection = self._session, self._connection
+        out = session.data_to_send()
+        if not out or connection is None:
+            return True
+        try:
+            connection.send(out, TIMEOUTS[session.phase])
+            return True
+        except net.TimedOut as error:
+            session.lost(str(error))
+        except net.Lost as error:
+            with suppress(net.Lost):
+                while octets := connection.receive_now():
+                    session.receive_data(octets)
+            session.lost(str(error))
+        return False
+
+    def _send_body(self, blocks: Iterable[bytes], size: int) -> None:
         """Give the message; stop early when the host has already said what it thinks of it."""
         session, connection = self._session, self._connection
         if connection is None:
             return
+        left = size
         try:
             for block in blocks:
-                if session.is_over:
-                    return
+                left -= len(block)
+                if left < 0:
+                    break
                 session.body(block)
-                connection.send(session.data_to_send(), TIMEOUTS[Phase.DATA_BLOCK])
-                octets = connection.receive_now()
-                if octets:
-                    session.receive_data(octets)
-            session.end_of_body()
-        except (net.Lost, net.TimedOut) as error:
+                if not self._flush() or session.is_over:
+                    return
+                session.receive_data(connection.receive_now())
+        except net.Lost as error:
             session.lost(str(error))
+        except MailsrvError as error:
+            self._cut(str(error))
+        else:
+            if left:
+                self._cut(f"{size} octets were announced, the queue file has {'more' if left < 0 else size - left}")
+            else:
+                session.end_of_body()
+
+    def _cut(self, damage: str) -> None:
+        """Leave the host with a message that it cannot take for whole."""
+        self.damage = damage
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._session.lost("the message cannot be read here")

@@ -4,7 +4,7 @@ at a time.
 A thread that serves a next hop takes its jobs one after another over one connection. A next hop that has not yet taken
 anything gets one thread, others up to their limit; next hops that are not proven may use only a part of all threads,
 so that silent hosts never hold up the others. A next hop that has just failed is not tried again before its back-off
-ends.
+ends; one that only does not want as many connections as it has gets fewer.
 
 Diagnostics: raises nothing; a thread that ends by a bug is reported by the carrier.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from mailsrv.config.schema import QueueConfig
 from mailsrv.deliver.job import Job
-from mailsrv.deliver.route import NextHop
+from mailsrv.deliver.route import HopKind, NextHop
 from mailsrv.deliver.schedule import Backoff
 from mailsrv.system.clock import Clock
 
@@ -30,8 +30,12 @@ class Destination:
         self.hop = hop
         self.jobs: deque[Job] = deque()
         self.threads = 0
+        self.leaving: set[int] = set()  # threads (identities) that have been told to end
+        self.unproven = 0  # threads that began before the next hop was proven
         self.idle = 0
-        self.proven = False
+        self.most = 0  # threads at a time, when the host has shown that it wants no more; 0: not known
+        # Delivery here waits for nobody else's host.
+        self.proven = hop.kind is HopKind.LOCAL
         self.backoff = Backoff()
         self.lies: dict[str, frozenset[str]] = {}  # address -> extensions that the host there offers and does not know
         self.arrived: threading.Condition | None = None
@@ -53,6 +57,7 @@ class Dispatcher:
         self._destinations: dict[NextHop, Destination] = {}
         self._starved: deque[Destination] = deque()
         self._threads = 0
+        self._unproven = 0  # of the threads: those that serve next hops which are not proven
         self._stopping = False
 
     def put(self, job: Job) -> None:
@@ -89,13 +94,27 @@ class Dispatcher:
     def worked(self, destination: Destination) -> None:
         """A host of a next hop has taken part in a transaction, whatever it said: nothing is wrong with the way."""
         with self._lock:
-            destination.proven = True
             destination.backoff.succeeded()
+            if not destination.proven:
+                destination.proven = True
+                self._unproven -= destination.unproven
+                destination.unproven = 0
+                self._feed()
             self._staff(destination)
 
-    def failed(self, destination: Destination, reason: str) -> list[Job]:
-        """No host of a next hop was of use: it is left alone for a while. Gives the jobs that waited for it."""
+    def failed(self, destination: Destination, job: Job, reason: str) -> list[Job] | None:
+        """No host of a next hop was of use for a job: it is left alone for a while. Gives the other jobs that waited.
+
+        None when other threads get on well with it: then there is only one connection too many. The job has been put
+        back for them, and the thread has to end.
+        """
         with self._lock:
+            others = destination.threads - len(destination.leaving) - 1
+            if destination.proven and others > 0 and not self._stopping:
+                destination.most = others
+                destination.leaving.add(threading.get_ident())
+                destination.jobs.appendleft(job)
+                return None
             destination.proven = False
             destination.backoff.failed(reason, self._clock.now(), self._queue, self._below)
             jobs = list(destination.jobs)
@@ -143,29 +162,47 @@ class Dispatcher:
     def _staff(self, destination: Destination) -> None:
         """Give a next hop another thread if it needs one and may have it."""
         most = self._queue.connections_per_hop if destination.proven else 1
-        if self._stopping or destination.threads >= most or len(destination.jobs) <= destination.idle:
+        if destination.threads >= min(most, destination.most or most) or len(destination.jobs) <= destination.idle:
             return
-        if self._threads >= (self._most if destination.proven else max(1, int(self._most * _UNPROVEN_SHARE))):
+        if self._stopping:
+            return
+        full = self._threads >= self._most
+        if full or (not destination.proven and self._unproven >= max(1, int(self._most * _UNPROVEN_SHARE))):
             if destination not in self._starved:
                 self._starved.append(destination)
             return
         destination.threads += 1
         self._threads += 1
+        destination.unproven += not destination.proven
+        self._unproven += not destination.proven
         try:
             _thread.start_new_thread(self._serve, (destination,))
         except RuntimeError:
-            destination.threads -= 1
-            self._threads -= 1
+            self._leave(destination)
             self._starved.append(destination)
+
+    def _feed(self) -> None:
+        """Give threads to those that waited for one."""
+        for _ in range(len(self._starved)):
+            self._staff(self._starved.popleft())
 
     def _serve(self, destination: Destination) -> None:
         try:
             self._carry(self, destination)
         finally:
             with self._lock:
-                destination.threads -= 1
-                self._threads -= 1
-                # A job may have come between the last look and now; and others may wait for a thread.
+                destination.leaving.discard(threading.get_ident())
+                self._leave(destination)
+                # Others wait for a thread; and here a job may have come between the last look and now.
+                self._feed()
                 self._staff(destination)
-                for _ in range(len(self._starved)):
-                    self._staff(self._starved.popleft())
+
+    def _leave(self, destination: Destination) -> None:
+        """A thread ends, or did not begin."""
+        destination.threads -= 1
+        self._threads -= 1
+        if destination.unproven:
+            destination.unproven -= 1
+            self._unproven -= 1
+        if not destination.threads:
+            destination.most = 0

@@ -151,7 +151,7 @@ class HostWalk:
         last = (said or self._failures)[-1]
         if all(failure.status is Outcome.FAILED for failure in self._failures):
             return last
-        return Verdict(Outcome.DELAYED, _as_temporary(last.reply), last.host)
+        return Verdict(Outcome.DELAYED, as_temporary(last.reply), last.host)
 
     @property
     def authentic(self) -> bool:
@@ -166,7 +166,7 @@ class HostWalk:
         reply = Reply(code, enhanced, text)
         if is_permanent and not self._hop.configured:
             return Verdict(Outcome.FAILED, reply)
-        return Verdict(Outcome.DELAYED, _as_temporary(reply))
+        return Verdict(Outcome.DELAYED, as_temporary(reply))
 
     # Where the walk begins: one function per kind of next hop.
 
@@ -297,7 +297,7 @@ class HostWalk:
             what = "has no address" if exists else "does not exist"
             words = Reply(550, "5.4.4", f"{name}, a mail server of {self._hop.host}, {what}")
         if self._hop.configured:
-            words = _as_temporary(Reply(550, "5.4.4", f"{name}, to which mail is routed here, has no address"))
+            words = as_temporary(Reply(550, "5.4.4", f"{name}, to which mail is routed here, has no address"))
         self._note(not self._hop.configured, words)
 
     def _loop(self, name: str) -> Verdict:
@@ -321,7 +321,7 @@ def _alternate(families: Sequence[Sequence[str]]) -> list[str]:
     return [family[at] for at in range(longest) for family in families if at < len(family)]
 
 
-def _as_temporary(reply: Reply) -> Reply:
+def as_temporary(reply: Reply) -> Reply:
     """The same words with a code that lets the mail wait."""
     if reply.code < 500:
         return reply
