@@ -13,10 +13,13 @@ is one.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from mailsrv.errors import StorageError
 from mailsrv.system.disk import Missing
+
+# Read when the program starts: the runner's user may not be able to reach the package's files.
+_SHIPPED = {file.stem: file.read_bytes() for file in (Path(__file__).parent / "templates").glob("*.txt")}
 
 FALLBACK = "en"
 MAX_FILE = 256 << 10  # octets of a file that are read
@@ -99,8 +102,7 @@ def load_templates(
 
 def shipped(language: str) -> bytes:
     """The file that comes with the package, b"" when there is none in this language."""
-    file = resources.files("mailsrv.deliver") / "templates" / f"{language}.txt"
-    return file.read_bytes() if file.is_file() else b""
+    return _SHIPPED.get(language, b"")
 
 
 def read_sections(octets: bytes, name: str, complaints: list[str]) -> dict[str, str]:
