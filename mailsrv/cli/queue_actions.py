@@ -117,7 +117,7 @@ class Actions:
         reports = self._report(claim)
         claim.finish()
         sender = f"a report goes to {claim.envelope.reverse_path}" if reports else "its sender gets no report"
-        return Done(f"is cancelled for {told} recipients; {sender}")
+        return Done(f"is cancelled for {told} recipient{'' if told == 1 else 's'}; {sender}")
 
     def _report(self, claim: Claim) -> int:
         """Queue every report that is due, each exactly once; how many."""

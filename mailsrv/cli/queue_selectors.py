@@ -1,7 +1,8 @@
 """Which queued messages are meant: the options by which mailq and mailrun choose them, and the queue read through them.
 
 Options of different names must all fit; one that is given several times fits if any of its values does. Patterns are
-compared without case, `*` stands for any characters. Recipients that have their final outcome do not count.
+compared without case, `*` stands for any characters. Recipients that have their final outcome do not count, but for
+those that failed in a message of which nobody waits any more (a report that is held because nobody takes it).
 
 Diagnostics: argparse says what is wrong with an option; `select` raises StorageError, and tells files that cannot be
 read to `complain`.
@@ -15,7 +16,7 @@ from fnmatch import translate
 
 from mailsrv.errors import GrammarError
 from mailsrv.mail.address import domain_key
-from mailsrv.mail.outcome import Outcome
+from mailsrv.mail.outcome import Outcome, Status
 from mailsrv.spool.layout import Layout
 from mailsrv.spool.queueid import is_id
 from mailsrv.spool.scan import list_ids
@@ -62,7 +63,8 @@ class Selection:
 
     def _fits_recipients(self, summary: Summary) -> bool:
         """Each option by itself: who asks for a domain and an error means messages with both."""
-        recipients = [summary.envelope.recipients[index] for index in summary.waiting]
+        concerned = concerned_recipients(summary)
+        recipients = [summary.envelope.recipients[index] for index in concerned]
         if self.recipients:
             addresses = [str(one.address) for one in recipients]
             addresses += [str(one.original) for one in recipients if one.original is not None]
@@ -72,7 +74,7 @@ class Selection:
             return False
         if not self.errors:
             return True
-        last = (summary.outcomes.get(index) for index in summary.waiting)
+        last = (summary.outcomes.get(index) for index in concerned)
         texts = [error_of(outcome) for outcome in last if outcome is not None]
         return any(pattern.search(text) for pattern in self.errors for text in texts)
 
@@ -132,6 +134,12 @@ def select(
             continue
         if summary is not None and selection.fits(summary, now):
             yield summary
+
+
+def concerned_recipients(summary: Summary) -> tuple[int, ...]:
+    """The recipients (indices) because of whom a message is still there: who waits, or else who failed."""
+    failed = (index for index, outcome in sorted(summary.outcomes.items()) if outcome.status is Status.FAILED)
+    return summary.waiting or tuple(failed)
 
 
 def status_of(summary: Summary) -> str:

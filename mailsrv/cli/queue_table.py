@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from mailsrv.cli.queue_selectors import error_of, status_of
+from mailsrv.cli.queue_selectors import concerned_recipients, error_of, status_of
 from mailsrv.mail.address import domain_key
 from mailsrv.mail.envelope import Recipient
 from mailsrv.spool.summary import Summary
@@ -23,20 +23,21 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 AGES = (5, 10, 20, 40, 80, 160, 320, 640, 1280)  # minutes, as qshape has them
 
-# What messages can be counted by -> the values of one message, one for each recipient that waits.
+# What messages can be counted by -> the values of one message, one for each recipient that counts.
 KEYS: dict[str, Callable[[Summary], Iterable[str]]] = {
-    "domain": lambda summary: (domain_key(one.address.domain) for _, one in waiting(summary)),
-    "sender": lambda summary: [str(summary.envelope.reverse_path or "<>")] * len(summary.waiting),
-    "status": lambda summary: [status_of(summary)] * len(summary.waiting),
+    "domain": lambda summary: (domain_key(one.address.domain) for _, one in _concerned(summary)),
+    "sender": lambda summary: [str(summary.envelope.reverse_path or "<>")] * len(concerned_recipients(summary)),
+    "status": lambda summary: [status_of(summary)] * len(concerned_recipients(summary)),
     "error": lambda summary: (
-        summary.outcomes[index].dsn if index in summary.outcomes else "none" for index in summary.waiting
+        summary.outcomes[index].dsn if index in summary.outcomes else "none"
+        for index in concerned_recipients(summary)
     ),
 }
 
 
-def waiting(summary: Summary) -> list[tuple[int, Recipient]]:
-    """The recipients without a final outcome, with their indices."""
-    return [(index, summary.envelope.recipients[index]) for index in summary.waiting]
+def _concerned(summary: Summary) -> list[tuple[int, Recipient]]:
+    """The recipients that count, with their indices."""
+    return [(index, summary.envelope.recipients[index]) for index in concerned_recipients(summary)]
 
 
 def table(summaries: Iterable[Summary]) -> Iterator[str]:
@@ -51,7 +52,7 @@ def table(summaries: Iterable[Summary]) -> Iterator[str]:
         sender = clean(str(envelope.reverse_path or "MAILER-DAEMON"))
         yield f"{summary.id + mark:<17} {envelope.size:>8} {_arrival(envelope.received):<20} {sender}"
         groups: dict[str, list[str]] = {}
-        for index, recipient in waiting(summary):
+        for index, recipient in _concerned(summary):
             outcome = summary.outcomes.get(index)
             groups.setdefault(error_of(outcome) if outcome else "", []).append(str(recipient.address))
         for error, addresses in groups.items():
@@ -99,7 +100,7 @@ def to_json(summary: Summary) -> dict[str, object]:
 
 
 def shape(summaries: Iterable[Summary], key: str, now: float, by_age: bool) -> Iterator[tuple[str, ...]]:
-    """Rows of counts of waiting recipients: heads, the total, then each value of the key, the greatest first. With ages
+    """Rows of counts of recipients: heads, the total, then each value of the key, the greatest first. With ages
     there is a column for each bound in minutes, as qshape has it."""
     counts: dict[str, Counter[int]] = {}
     for summary in summaries:

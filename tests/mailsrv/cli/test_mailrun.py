@@ -111,7 +111,7 @@ def test_cancel_sends_a_report_and_delete_does_not(house: House, held: bool, cap
 def test_a_report_is_cancelled_without_a_report(house: House, capsys: Output) -> None:
     identifier = house.put(sender="")
     assert run(house, "cancel", "--from", "<>") == 0
-    assert capsys.readouterr().out == f"{identifier}: is cancelled for 1 recipients; its sender gets no report\n"
+    assert capsys.readouterr().out == f"{identifier}: is cancelled for 1 recipient; its sender gets no report\n"
     assert house.names("queue") == set()
 
 

@@ -50,7 +50,7 @@ def test_cancel_leaves_delivered_recipients_alone(house: House) -> None:
     with house.claims.try_claim(identifier) or pytest.fail("no claim") as claim:
         claim.record([replace(Outcome(0, Status.RELAYED, "2.0.0", "250 ok"), at=house.clock.now())])
     done = Actions(open_place(str(house.config)), "enough").cancel(look(house, identifier))
-    assert done.words == "is cancelled for 1 recipients; a report goes to ada@example.com"
+    assert done.words == "is cancelled for 1 recipient; a report goes to ada@example.com"
     (report,) = house.names("queue")
     text = Path(house.layout.queue, report).read_text()
     assert "late@example.net" in text

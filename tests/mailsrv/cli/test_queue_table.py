@@ -50,3 +50,10 @@ def test_counts_by_key() -> None:
     assert list(shape([SUMMARY], "sender", NOW, False))[2:] == [("Ada@example.com", "2")]
     rows = list(shape([SUMMARY], "status", NOW, True))
     assert rows[2] == ("deferred", "2", "0", "0", "0", "0", "2", "0", "0", "0", "0", "0")
+
+
+def test_a_report_that_nobody_takes_shows_who_it_was_for() -> None:
+    failed = Outcome(1, Status.FAILED, "5.1.1", "550 5.1.1 no such user here")
+    summary = replace(SUMMARY, outcomes={0: SUMMARY.outcomes[0], 1: failed}, waiting=(), held=True)
+    assert list(table([summary]))[2:4] == ["(550 5.1.1 no such user here)", f"{'':48}bob@sub.example.net"]
+    assert list(shape([summary], "domain", NOW, False))[2:] == [("sub.example.net", "1")]
