@@ -126,7 +126,7 @@ def test_paths_are_absolute_and_a_wrong_configuration_does_not_detach(fakes, tmp
     seen = []
     fakes.setattr(serve, "serve", lambda options, config, build: seen.append(options) or 0)
     assert serve.run(argparse.Namespace(config="m.toml", daemon=False, pid_file="pid")) == 0
-    assert seen == [Options(str(file), str(tmp_path / "pid"))]
+    assert seen == [Options(str(file), str(tmp_path / "pid"), has_runner=True)]
 
 
 def test_importing_it_starts_nothing():

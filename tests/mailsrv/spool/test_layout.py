@@ -6,6 +6,8 @@ import pytest
 
 from mailsrv.errors import Refused
 from mailsrv.spool import layout
+from mailsrv.spool.hops import HOPS
+from mailsrv.spool.paused import PAUSED
 from mailsrv.spool.layout import prepare
 from mailsrv.system.disk import Disk
 
@@ -46,4 +48,4 @@ def test_a_spool_without_its_format_is_not_guessed_at(tmp_path):
 
 def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-spool.5", "FILES"))
-    assert documented == {*layout.DIRECTORIES, layout.FORMAT, layout.WAKE, layout.LOCK}
+    assert documented == {*layout.DIRECTORIES, layout.FORMAT, layout.WAKE, layout.LOCK, PAUSED, HOPS}
