@@ -18,6 +18,12 @@ def _address(text: str) -> str:
     return text
 
 
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) <= 18 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 1")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The three actions with their arguments."""
     add_data_dir(parser)
@@ -27,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing.set_defaults(action=_list)
     adding = actions.add_parser("add", help="ban an address or network")
     adding.add_argument("address", metavar="ADDRESS", type=_address, help="address or network; IPv6: its /64")
-    adding.add_argument("--seconds", type=int, default=0, help="for how long (default: bans.ban_seconds)")
+    adding.add_argument("--seconds", type=_seconds, default=0, help="for how long (default: bans.ban_seconds)")
     adding.add_argument("--reason", default="", help="why, for the list and the log")
     adding.set_defaults(action=_add)
     removing = actions.add_parser("remove", help="take a ban back and forget the failed logins")

@@ -22,6 +22,8 @@ IPV6_PREFIX = 64
 FILE_OCTETS = 16_000_000  # more than 200 000 bans
 # Workers read what the supervisor wrote as root; the directory above keeps strangers out.
 FILE_MODE = 0o644
+LONGEST_SECONDS = 10 * 366 * 86400  # dates beyond the year 9999 cannot be written
+_REASON_CHARACTERS = 200
 
 _EXACT = {4: 32, 6: IPV6_PREFIX}
 
@@ -95,9 +97,10 @@ class Bans:
         return sorted((ban for ban in self._bans[0].values() if ban.expires > now), key=lambda ban: ban.network)
 
     def add(self, address: str, seconds: float, reason: str) -> Ban:
-        """Ban an address or network, or lengthen its ban; durable when it returns."""
-        expires = int(self._clock.now() + seconds)
-        ban = Ban(parse_network(address), expires, " ".join(reason.split()))
+        """Ban an address or network, or lengthen its ban; at most for LONGEST_SECONDS. Durable when it returns."""
+        expires = int(self._clock.now() + min(seconds, LONGEST_SECONDS))
+        words = "".join(character if character.isprintable() else " " for character in reason).split()
+        ban = Ban(parse_network(address), expires, " ".join(words)[:_REASON_CHARACTERS])
         with Lock(self._lock_path):
             self._write([*(other for other in self._read() if other.network != ban.network), ban])
         return ban

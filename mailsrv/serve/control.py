@@ -113,7 +113,7 @@ class ControlServer:
 
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second from brackets in brackets without end
             request = None
         if not isinstance(request, dict):
             reply(refuse("a request is one JSON object on one line"))

@@ -4,6 +4,7 @@ Diagnostics: raises nothing; an answer that says no has its complaints.
 """
 
 import os
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,10 @@ def answer(supervisor: "Supervisor", request: Request, reply: Reply) -> None:
         verb(supervisor, request, reply)
     except MailsrvError as error:
         reply(refuse(*str(error).splitlines()))
+    except Exception:
+        # The net under a request: a bug here must not end the server with all its sessions.
+        events.bug(supervisor.log, where="control", id="", traceback=traceback.format_exc())
+        reply(refuse("an error of the server itself; its log has more"))
 
 
 def _status(supervisor: "Supervisor", _request: Request, reply: Reply) -> None:

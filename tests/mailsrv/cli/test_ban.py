@@ -47,3 +47,10 @@ def test_usage(asked, words, capsys):
     assert run(*words) == 2
     assert asked == []
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "1.5", "soon", "9" * 5000])
+def test_what_is_no_time(asked, seconds, capsys):
+    assert run("add", "192.0.2.1", "--seconds", seconds) == 2
+    assert not asked
+    assert "is no number of seconds" in capsys.readouterr().err

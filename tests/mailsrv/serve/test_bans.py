@@ -3,7 +3,7 @@ import os
 import pytest
 
 from mailsrv.errors import GrammarError
-from mailsrv.serve.bans import Ban, Bans, network_of, parse_network
+from mailsrv.serve.bans import LONGEST_SECONDS, Ban, Bans, network_of, parse_network
 from mailsrv.system.disk import Disk
 from tests.fakes.clock import FakeClock
 
@@ -90,3 +90,11 @@ def test_what_one_process_writes_another_sees(bans, tmp_path, clock):
     assert len(bans.current()) == 2
     os.unlink(tmp_path / "bans")
     assert not bans.banned("192.0.2.1")
+
+
+def test_however_long_a_ban_is_meant_to_be_it_can_be_written(bans, clock):
+    bans.add("192.0.2.1", 10**15, "for\never \x1b[31m" + "x" * 1000)
+    [ban] = bans.current()
+    assert ban.expires == clock.now() + LONGEST_SECONDS
+    assert ban.reason.startswith("for ever [31mxxx")
+    assert len(ban.reason) == 200

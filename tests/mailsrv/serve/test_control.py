@@ -93,6 +93,15 @@ def test_what_is_no_request_is_told_so(loop, line):
         assert answer == refuse("a request is one JSON object on one line")
 
 
+def test_brackets_without_end_are_no_request(loop):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(DEADLINE)
+        client.connect(str(loop.path))
+        client.sendall(b"[" * 50_000 + b"\n")
+        answer = json.loads(client.makefile("rb").readline())
+        assert answer == refuse("a request is one JSON object on one line")
+
+
 def test_who_says_too_much_or_nothing_is_forgotten(loop):
     with socket.socket(socket.AF_UNIX) as silent, socket.socket(socket.AF_UNIX) as loud:
         silent.connect(str(loop.path))

@@ -123,3 +123,13 @@ def test_level(ask, supervisor):
 @pytest.mark.parametrize("verb", ["", "STATUS", "__class__", None])
 def test_other_verbs(ask, verb):
     assert ask(verb)["complaints"] == [f"the verbs are {', '.join(verbs.VERBS)}"]
+
+
+def test_a_bug_in_a_verb_is_one_refusal_and_one_line_in_the_log(ask, supervisor, monkeypatch):
+    def fail(*_):
+        raise OverflowError("a bug for the test")
+
+    monkeypatch.setattr(supervisor.bans, "add", fail)
+    assert not ask("ban-add", address="192.0.2.1")["ok"]
+    [line] = supervisor.log.named("bug")
+    assert "a bug for the test" in line["traceback"]
