@@ -1,5 +1,4 @@
-"""A claimed message on its way: its jobs (one per next hop), what it needs of a host, its signature, and its outcomes
-as they come.
+"""A claimed message on its way: its jobs (one per next hop), what it needs of a host, and its signature.
 
 A Delivery is shared by the threads that carry its jobs; the last job to end hands it on to be settled. Nothing is
 written here.
@@ -15,7 +14,6 @@ from mailsrv.deliver.due import onward_request
 from mailsrv.deliver.route import NextHop, reverse_path_domain
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Envelope, Recipient, ReversePath
-from mailsrv.mail.outcome import Outcome
 from mailsrv.smtp.client_events import Transaction
 from mailsrv.spool.claim import Claim
 
@@ -47,14 +45,17 @@ class Job:
 
 class Delivery:
     """One message while its jobs run. `began` (seconds since the epoch) is when its attempt began; `passed_on` are the
-    recipients that a host has taken which reports on them itself; `forced` tells that an operator wants it now."""
+    recipients that a host has taken which reports on them itself; `forced` tells that an operator wants it now;
+    `cut_short` that a job was not begun, because the process ends; `look_again` is when recipients that could not be
+    tried now are to be looked at (0.0: none)."""
 
     def __init__(self, claim: Claim, sign: Sign | None, began: float, forced: bool = False) -> None:
         self.claim = claim
         self.began = began
         self.forced = forced
         self.passed_on: set[int] = set()
-        self.outcomes: list[Outcome] = []
+        self.cut_short = False
+        self.look_again = 0.0
         self.transmit_seconds = 0.0
         self.eight_bit = False
         self.utf8_header = False
@@ -93,24 +94,27 @@ class Delivery:
         """So many jobs will end."""
         self._left = jobs
 
-    def end_job(self, outcomes: Iterable[Outcome]) -> bool:
-        """Take a job's outcomes; True when it was the last one."""
+    @property
+    def has_more(self) -> bool:
+        """Whether more than one job has not ended."""
         with self._lock:
-            self.outcomes += outcomes
+            return self._left > 1
+
+    def end_job(self) -> bool:
+        """A job has ended and its outcomes are learned; True when it was the last one."""
+        with self._lock:
             self._left -= 1
             return self._left == 0
 
     def _is_ours(self) -> bool:
-        """Whether the message comes from somebody here, whom our signature may vouch for. Reports are signed
-        already.
+        """Whether the message comes from somebody here, whom our signature may vouch for. Reports, which nobody sends,
+        are signed already.
         """
         envelope = self.envelope
-        return envelope.reverse_path is not None and bool(envelope.account or envelope.client == "local")
+        return bool(envelope.account) or (envelope.client == "local" and envelope.reverse_path is not None)
 
 
-def make_jobs(
-    delivery: Delivery, groups: dict[NextHop, list[int]], forward: Forward | None
-) -> list[Job]:
+def make_jobs(delivery: Delivery, groups: dict[NextHop, list[int]], forward: Forward | None) -> list[Job]:
     """One job per next hop and reverse-path. `forward` rewrites the reverse-path for recipients that an alias of ours
     has made (SRS), so that the next host's SPF check sees a domain that is ours."""
     envelope = delivery.envelope

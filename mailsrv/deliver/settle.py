@@ -4,8 +4,9 @@ The order is that of mailsrv-spool(5): what is final is durable before a report 
 before it is queued, and the message leaves the queue last. Whatever crashes in between, nothing is tried again that
 was final, and no report is made twice.
 
-Diagnostics: `settle` raises StorageError when the disk refuses a step (GrammarError when a signature cannot be made for
-a report); it may be called again for the same delivery, and goes on where it stopped.
+Diagnostics: `learn` and `settle` raise StorageError when the disk refuses a step, `settle` also GrammarError when a
+signature cannot be made for a report. Both keep what they know; `settle` may be called again for the same delivery, and
+goes on where it stopped.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from mailsrv.deliver.due import ReportSettings, find_due, next_delay_report, res
 from mailsrv.deliver.job import Delivery
 from mailsrv.deliver.local import RELAY
 from mailsrv.deliver.schedule import is_expired, next_attempt
+from mailsrv.mail.dsn import Kind
 from mailsrv.mail.outcome import Outcome, Status
 from mailsrv.system import events
 from mailsrv.system.clock import Clock
@@ -39,30 +41,55 @@ class Settler:
     clock: Clock
     log: Log
 
+    def learn(self, delivery: Delivery, outcomes: list[Outcome]) -> None:
+        """Take the outcomes of a job that has ended. While other jobs run, which may take long, what is final is
+        written down at once: a crash meanwhile must not have it delivered again."""
+        now = self.clock.now()
+        known = [self._expire(delivery, outcome, now) for outcome in outcomes]
+        delivery.claim.learn(known)
+        self._tell(delivery, known, now)
+        if delivery.has_more and any(outcome.status.is_final for outcome in known):
+            delivery.claim.record()
+
     def settle(self, delivery: Delivery) -> float | None:
-        """Write everything down. Gives when the message is to be looked at again; None when it has left the queue (or
-        waits for the operator)."""
+        """Write everything down after the last job. Gives when the message is to be looked at again; None when it has
+        left the queue (or waits for the operator)."""
         claim, envelope = delivery.claim, delivery.envelope
         now = self.clock.now()
-        if delivery.outcomes:
-            outcomes = [self._expire(delivery, outcome, now) for outcome in delivery.outcomes]
-            delivery.outcomes = []
-            self._tell(delivery, outcomes, now)
-            claim.learn(outcomes)
         self._report(delivery, now)
-        failed = any(outcome.status is Status.FAILED for outcome in claim.outcomes.values())
         if not claim.waiting:
+            failed = any(outcome.status is Status.FAILED for outcome in claim.outcomes.values())
             if failed and envelope.reverse_path is None:
                 claim.hold(_NOT_RETURNABLE)
             else:
                 claim.finish()
             return None
+        if delivery.cut_short:
+            # No attempt of its own: whoever comes next tries it at once.
+            claim.record()
+            return now
         moment = next_attempt(claim.attempts + 1, envelope.received, now, self.queue, self.below)
-        delay_report = next_delay_report(envelope, self.settings)
-        if now < delay_report < moment:
-            moment = delay_report
+        for sooner in (next_delay_report(envelope, self.settings), delivery.look_again):
+            if now < sooner < moment:
+                moment = sooner
         claim.defer(moment)
         return moment
+
+    def is_owed(self, delivery: Delivery) -> bool:
+        """Whether the message is so old that its sender must hear of it, whether or not it can be tried now."""
+        claim, envelope = delivery.claim, delivery.envelope
+        now = self.clock.now()
+        if is_expired(envelope.received, now, self.queue):
+            return True
+        told = any(report.kind is Kind.DELAYED for report in claim.reports)
+        return not told and 0 < next_delay_report(envelope, self.settings) <= now
+
+    def owed_at(self, delivery: Delivery) -> float:
+        """When `is_owed` becomes true, in seconds since the epoch; not in the past."""
+        envelope = delivery.envelope
+        end = envelope.received + self.queue.give_up_seconds
+        delay_report = next_delay_report(envelope, self.settings)
+        return delay_report if self.clock.now() < delay_report < end else end
 
     def restore(self, delivery: Delivery) -> None:
         """Before an attempt: make the reports that were named before a crash and may not have been queued."""

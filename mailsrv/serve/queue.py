@@ -2,7 +2,7 @@
 the foreground.
 
 Diagnostics: `build_runner` raises StorageError when data_dir cannot be used, GrammarError when a DKIM key cannot be
-read.
+read; either ends a process that starts, and the supervisor tries again.
 """
 
 import threading
@@ -33,6 +33,7 @@ from mailsrv.spool.queueid import QueueIds, child
 from mailsrv.store.account import Store
 from mailsrv.store.notify import WATCH, Announcer
 from mailsrv.store.quota import Quota
+from mailsrv.serve.rounds import Rounds
 from mailsrv.system import entropy, events, net
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
@@ -51,8 +52,8 @@ class Place:
     slot: int
 
 
-def build_runner(place: Place, doorbell: Doorbell) -> Runner:
-    """A runner with its dispatcher attached."""
+def build_runner(place: Place, doorbell: Doorbell, go_round: Callable[[Runner], None] | None = None) -> Runner:
+    """A runner with its dispatcher attached; `go_round` as in Works."""
     config, clock, log = place.config, place.clock, place.log
     disk, layout, waker = Disk(), Layout(config.data_dir), Waker()
     spool = Spool(disk, config.data_dir, waker)
@@ -71,10 +72,10 @@ def build_runner(place: Place, doorbell: Doorbell) -> Runner:
     works = Works(
         claims, Router(config), settler, config.queue, signer.sign if signer else None,
         directory.srs.forward if directory.srs else None, lambda hop: paused.is_paused(str(hop)),
-        lambda notes: find_reroute(notes, config),
+        lambda notes: find_reroute(notes, config), go_round,
     )  # fmt: skip
     runner = Runner(works, doorbell)
-    roads = _roads(place, _home(place, disk, directory, spool, waker))
+    roads = _roads(place, _home(place, (disk, directory, spool, waker)))
     carrier = Carrier(roads, runner.end_job)
 
     def carry(dispatcher: Dispatcher, destination: Destination) -> None:
@@ -84,16 +85,15 @@ def build_runner(place: Place, doorbell: Doorbell) -> Runner:
     return runner
 
 
-def _home(
-    place: Place, disk: Disk, directory: Directory, spool: Spool, waker: Waker
-) -> Callable[[Job], list[Outcome]]:
+def _home(place: Place, doors: tuple[Disk, Directory, Spool, Waker]) -> Callable[[Job], list[Outcome]]:
     """Delivery into accounts here."""
     config, clock = place.config, place.clock
+    disk, directory, spool, waker = doors
     store = Store(disk, config.data_dir)
     quota = Quota(disk, store, clock)
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock, waker)
     local = LocalDelivery(disk, store, spool, quota, announcer, place.log, clock, config.hostname)
-    return Home(local, directory, spool, clock, quota.room).deliver
+    return Home(local, directory, spool, clock, place.log, quota.room).deliver
 
 
 def _roads(place: Place, home: Callable[[Job], list[Outcome]]) -> Roads:
@@ -123,23 +123,24 @@ class QueueService:
 
     def start(self, listeners: object) -> None:
         """Begin to run the queue; the listeners are others' business."""
-        # Never closed: the next generation's runner has its own doorbell under the same name by then.
-        doorbell = Doorbell(Layout(self._place.config.data_dir).wake)
-        self._runner = build_runner(self._place, doorbell)
+        rounds = Rounds(self._place.config, self._place.log, self._place.clock)
+        self._runner = build_runner(self._place, rounds.hang_doorbell(), rounds.go)
         self._thread = threading.Thread(target=self._runner.run, name="runner", daemon=True)
         self._thread.start()
 
     def stop_accepting(self) -> None:
         """Begin nothing more."""
         if self._runner is not None and self._thread is not None:
-            self._runner.stop()
+            self._runner.halt()
+            # First the thread that makes jobs: one that came after the dispatcher's end would never end itself.
             self._thread.join()
+            self._runner.stop()
 
     def drain(self, idle_seconds: float, busy_seconds: float) -> None:
         """Deliveries that run end by themselves; the worker gives them its time."""
 
     def sessions_left(self) -> int:
-        """How many messages are being delivered."""
+        """How many deliveries run."""
         return self._runner.dispatcher.threads() if self._runner is not None else 0
 
     def kick(self, session_id: str) -> bool:
