@@ -11,8 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mailsrv.cli import queue_table
+# All imports stand here: the service user, which root becomes, may not be able to reach the program's files.
+from mailsrv.cli.control import print_table
 from mailsrv.cli.program import NotPermitted, make_parser, run_program
 from mailsrv.cli.queue_place import Place, find_drop_dir, open_place
+from mailsrv.cli.queue_why import explain
 from mailsrv.cli.queue_selectors import Selection, add_selectors, read_selection, select
 from mailsrv.errors import Exit
 from mailsrv.mail.address import domain_key
@@ -82,14 +85,9 @@ def _show(place: Place, arguments: argparse.Namespace, summaries: Iterator[Summa
         print(sum(1 for _ in summaries))
     elif arguments.by:
         key, by_age = arguments.by
-        # Imported here, as below: it needs the server's side, which showing the queue does not.
-        from mailsrv.cli.control import print_table
-
         heads, *rows = queue_table.shape(summaries, key, place.clock.now(), by_age)
         print_table(heads, rows)
     elif arguments.why:
-        from mailsrv.cli.queue_why import explain
-
         for line in explain(place, arguments.why, list(summaries)):
             print(line)
     else:

@@ -9,6 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from mailsrv.cli.control import print_table
+from mailsrv.cli.queue_actions import ACTIONS, Actions
+from mailsrv.cli.queue_cat import cat
+from mailsrv.deliver.route import Router
 from mailsrv.cli.program import make_parser, run_program
 from mailsrv.cli.queue_place import Place, open_place
 from mailsrv.cli.queue_selectors import add_selectors, read_selection, select, status_of
@@ -125,12 +129,12 @@ def _read_next_hop(text: str) -> str:
 
 def _run_queue(arguments: argparse.Namespace) -> int:
     """mailrun without an action."""
-    place = open_place(arguments.config)
     if arguments.once:
-        # Imported here: it is the whole runner.
+        # Only here, since it is the whole runner; before root becomes the service user, who may not reach it.
         from mailsrv.cli.queue_pass import run_once
 
-        return run_once(place, arguments.ids)
+        return run_once(open_place(arguments.config), arguments.ids)
+    place = open_place(arguments.config)
     if arguments.ids:
         return _act_on(place, "retry", "", [*_find(place, arguments.ids)], False)
     now = place.clock.now()
@@ -176,9 +180,6 @@ def _act(arguments: argparse.Namespace) -> int:
 
 def _act_on(place: Place, action: str, text: str, chosen: Sequence[Summary], dry_run: bool) -> int:
     """Do it to each; 75 when some are busy, 1 when there are none or none could be found any more."""
-    # Imported here: reports need much that the other commands do without.
-    from mailsrv.cli.queue_actions import ACTIONS, Actions
-
     if not chosen:
         print("mailrun: no message in the queue is meant", file=sys.stderr)
         return Exit.FAILED
@@ -199,8 +200,6 @@ def _act_on(place: Place, action: str, text: str, chosen: Sequence[Summary], dry
 
 
 def _cat(arguments: argparse.Namespace) -> int:
-    from mailsrv.cli.queue_cat import cat
-
     return cat(open_place(arguments.config), arguments.id)
 
 
@@ -208,8 +207,6 @@ def _pause(arguments: argparse.Namespace) -> int:
     place = open_place(arguments.config)
     paused = Paused(place.disk, place.layout)
     if arguments.domain is None:
-        from mailsrv.cli.control import print_table
-
         print_table(
             ("NEXT HOP", "SINCE", "REASON"), [(one.hop, one.since, clean(one.reason)) for one in paused.all().values()]
         )
@@ -235,6 +232,4 @@ def _hop_of(place: Place, text: str) -> str:
     """A next hop by its name; a domain stands for where its mail goes."""
     if ":" in text and not text.startswith("["):
         return text
-    from mailsrv.deliver.route import Router
-
     return str(Router(place.config).route_domain(text))

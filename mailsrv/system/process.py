@@ -4,6 +4,7 @@ Diagnostics: `drop_privileges` raises Refused when anything could be taken back 
 go on. `detach` raises Refused when the system has no process or pipe left.
 """
 
+import codecs
 import ctypes
 import os
 import select
@@ -58,11 +59,17 @@ def _find_arguments() -> tuple[int, int]:
     return _area
 
 
+# What the interpreter reads from disk when it is first used: the new user may not be able to reach it there.
+_LAZY_CODECS = ("ascii", "latin-1", "utf-8-sig", "punycode", "idna")
+
+
 def drop_privileges(uid: int, gid: int, groups: Iterable[int] = ()) -> None:
     """Become `uid` and `gid` with no more than the supplementary `groups`, and prove that there is no way back.
 
     Only for root; for a process without threads. Raises Refused; the process must then end.
     """
+    for name in _LAZY_CODECS:
+        codecs.lookup(name)
     wanted = sorted(set(groups))
     if uid == 0 or gid == 0 or 0 in wanted:
         raise Refused("the service may not run as root: name another user in [privileges]")
