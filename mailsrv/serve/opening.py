@@ -36,6 +36,7 @@ READY_SECONDS = 60.0
 KILL_SECONDS = 5.0
 UMASK = 0o022
 DESCRIPTORS = 65536
+_OTHER_DESCRIPTORS = 64  # beside connections
 _KEY_OCTETS = 32
 
 
@@ -82,11 +83,14 @@ class Opening:
         self._disk = Disk()
         self._identity = choose(config)
         os.umask(UMASK)
-        _raise_descriptors()
+        descriptors = _raise_descriptors()
         passed = take_descriptors(environ, os.getpid())
         log = self._open_log(config)
         if self._identity.notice:
             _advise(log, self._identity.notice)
+        if descriptors < config.limits.connections + _OTHER_DESCRIPTORS:
+            _advise(log, f"{descriptors} open files are too few for limits.connections = {config.limits.connections}: "
+                    "raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd)")
         self.premises = Premises(config.data_dir, self._identity, self._disk, self.clock)
         self.premises.prepare()
         self.premises.take(lambda text: _advise(log, text))
@@ -210,9 +214,11 @@ def _log_key(config: Config) -> tuple[str, str, str]:
     return config.log.destination, config.log.format, config.log.level
 
 
-def _raise_descriptors() -> None:
-    """Every connection is a descriptor: ask for as many as this user may have."""
+def _raise_descriptors() -> int:
+    """Every connection is a descriptor: ask for as many as this user may have, and give how many there are now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft if soft != resource.RLIM_INFINITY else DESCRIPTORS

@@ -10,6 +10,7 @@ Diagnostics: `start` raises StorageError when data_dir cannot be used; afterward
 """
 
 import _thread
+import errno
 import os
 import select
 import socket
@@ -30,6 +31,8 @@ from mailsrv.system.clock import Clock
 _STACK_OCTETS = 256 << 10
 _NUDGE_SECONDS = 0.2  # between two looks at the sessions while the worker drains
 _IDLE_THREADS = 16  # that wait for the lead; more end when they have served their connection
+_REST_SECONDS = 0.1  # while there are no descriptors, or no memory, for another connection
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FULL = b"421 4.3.2 too many connections, please try again later\r\n"
 
 
@@ -162,13 +165,21 @@ class Smtpd:
                     continue
                 try:
                     request, address = server.get_request()
-                except OSError:
-                    # Another worker was faster, the client has gone already, or descriptors are short.
+                except OSError as error:
+                    # Another worker was faster, the client has gone already, or the connection stays in the queue.
+                    if error.errno in _SHORT:
+                        self._rest()
                     continue
                 if len(self._sessions) < self._most:
                     return server, request, address
                 _turn_away(request)
         return None
+
+    def _rest(self) -> None:
+        """Let sessions end before the next try: what waits in the queue would wake the poll again at once."""
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        poll.poll(_REST_SECONDS * 1000)
 
     def _serve(self, connection: socket.socket, address: Any, bound: BoundListener) -> None:
         """One connection, from its first octet to its last."""

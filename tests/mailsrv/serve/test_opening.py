@@ -74,6 +74,13 @@ def test_everything_is_there_at_the_start(place):
     assert not (place.root / "pid").exists()
 
 
+def test_too_few_descriptors_are_said(place, monkeypatch):
+    monkeypatch.setattr("mailsrv.serve.opening._raise_descriptors", lambda: 1024)
+    place.write(log="file")
+    place.open()
+    assert "1024 open files are too few for limits.connections = 2000" in place.log_file.read_text()
+
+
 def test_a_start_that_fails_leaves_the_data_dir_free(place):
     place.write()
     with socket.socket() as other:

@@ -1,5 +1,6 @@
 """smtpd as a client sees it: each kind of listener delivers, and what must be refused is refused."""
 
+import errno
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from mailsrv.config.schema import LimitsConfig
+from mailsrv.serve.smtpd import Listener
+from mailsrv.system.clock import SystemClock
 from tests.mailsrv.serve.smtp_server import PASSWORD, SmtpServer, insecure
 
 MESSAGE = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
@@ -103,6 +106,24 @@ def test_a_full_process_says_so_without_a_thread(tmp_path: Path) -> None:
             assert second.recv(100) == b""
     finally:
         server.close()
+
+
+def test_without_descriptors_connections_wait_in_the_queue(server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+    accept = Listener.get_request
+
+    def run_short(listener: Listener) -> tuple[socket.socket, object]:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(Listener, "get_request", run_short)
+    began = SystemClock.monotonic()
+    with server.client("smtp") as client:
+        assert client.noop()[0] == 250
+    assert SystemClock.monotonic() - began > 0.25  # three rests
 
 
 def test_a_banned_address_is_refused_at_the_greeting(server: SmtpServer) -> None:
