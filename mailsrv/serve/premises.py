@@ -32,6 +32,9 @@ DIRECTORIES = (
     "run/watch",
     "spool",
 )
+# By these a data_dir is known, and this may lie in one that is a file system of its own.
+_MARKS = frozenset({"FORMAT", "dkim"})
+_OF_FILE_SYSTEM = frozenset({"lost+found"})
 BANS = "bans"
 BANS_LOCK = "run/bans.lock"
 CONTROL = "run/control"
@@ -64,8 +67,22 @@ class Premises:
             return
         self._disk.make_directories(self.data_dir)
         if os.lstat(self.data_dir).st_uid == 0:
+            self._check_is_ours()
             os.chown(self.data_dir, self._identity.uid, self._identity.gid, follow_symlinks=False)
         call_as(self._identity.uid, self._identity.gid, self._furnish)
+
+    def _check_is_ours(self) -> None:
+        """A directory of root's that holds something else (/var, by mistake) is not given away."""
+        names = set(self._disk.names(self.data_dir))
+        if names & _MARKS:
+            return
+        other = min(names - _OF_FILE_SYSTEM, default="")
+        if other:
+            give = f"chown {self._identity.uid}:{self._identity.gid} {self.data_dir}"
+            raise Refused(
+                f"{self.data_dir} belongs to root and holds {other}, which is not of mailsrv: "
+                f"give data_dir a directory of its own; if this is the right one, `{give}`"
+            )
 
     def _furnish(self) -> None:
         layout.prepare(self._disk, self.data_dir)

@@ -75,6 +75,17 @@ def test_a_data_dir_of_somebody_else_is_not_taken(open_path):
     assert data.stat().st_uid == 4711
 
 
+@root
+def test_a_directory_of_roots_with_something_else_in_it_is_not_given_away(open_path):
+    (open_path / "precious").touch()
+    with pytest.raises(Refused, match="holds precious, which is not of mailsrv"):
+        make(open_path, drops=True).prepare()
+    assert open_path.stat().st_uid == 0
+    (open_path / "precious").rename(open_path / "lost+found")
+    make(open_path, drops=True).prepare()
+    assert open_path.stat().st_uid == 12345
+
+
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "FORMAT").write_text("77\n")
     with pytest.raises(Refused, match="77"):
