@@ -89,6 +89,11 @@ class Carrier:
 
     def _travel(self, job: Job, dispatcher: Dispatcher, line: "_Line", outcomes: list[Outcome]) -> bool:
         """Carry a job to other hosts, and all that wait for the same next hop when none can be used."""
+        not_before, reason = dispatcher.left_alone(job.hop)
+        if not_before and not job.delivery.forced:
+            # It came just when the next hop was found to be of no use.
+            outcomes += self._deferred(job, outcomes, reason, "4.4.1")
+            return True
         job.delivery.prepare()
         trip = _Trip(job, line, outcomes)
         trip.go()
@@ -108,9 +113,9 @@ class Carrier:
         except Exception:
             self._tell_bug(job)
 
-    def _deferred(self, job: Job, known: list[Outcome], text: str) -> list[Outcome]:
+    def _deferred(self, job: Job, known: list[Outcome], text: str, dsn: str = "4.3.0") -> list[Outcome]:
         """An outcome for each recipient that has none."""
-        reply, now = Reply(451, "4.3.0", text), self._roads.clock.now()
+        reply, now = Reply(451, dsn, text), self._roads.clock.now()
         done = {outcome.recipient for outcome in known}
         return [
             Outcome(index, Status.DELAYED, reply.enhanced, str(reply), "", now)
@@ -277,7 +282,8 @@ class _Trip:
                 self._job.delivery.passed_on.add(index)
         elif answer.is_permanent and answer.stage is not Stage.NEEDS:
             status = Status.FAILED
-        elif answer.doubtful:
+        elif answer.doubtful and answer.stage is Stage.END:
+            # Where not even the envelope was answered, though all was sent at once, the host was hardly there.
             status = Status.DELAYED
         else:
             self._last[index] = (answer, host)

@@ -105,17 +105,17 @@ class Dispatcher:
     def failed(self, destination: Destination, job: Job, reason: str) -> list[Job] | None:
         """No host of a next hop was of use for a job: it is left alone for a while. Gives the other jobs that waited.
 
-        None when other threads get on well with it: then there is only one connection too many. The job has been put
-        back for them, and the thread has to end.
+        None when it did work until now: then this may only be one connection too many, or a host that was restarted.
+        The job has been put back for the next thread or for those that get on well, and this one has to end.
         """
         with self._lock:
-            others = destination.threads - len(destination.leaving) - 1
-            if destination.proven and others > 0 and not self._stopping:
+            if destination.proven and not self._stopping:
+                others = destination.threads - len(destination.leaving) - 1
                 destination.most = others
+                destination.proven = others > 0
                 destination.leaving.add(threading.get_ident())
                 destination.jobs.appendleft(job)
                 return None
-            destination.proven = False
             destination.backoff.failed(reason, self._clock.now(), self._queue, self._below)
             jobs = list(destination.jobs)
             destination.jobs.clear()
