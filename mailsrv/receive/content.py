@@ -153,6 +153,8 @@ def _deliver_each(state: State, transaction: Transaction, octets: Octets) -> lis
     when each of them has the message."""
     full = _full(state, transaction, octets.size)
     results: dict[str, Reply] = dict.fromkeys(full, OVER_QUOTA)
+    if full:
+        transaction.rules.append(("data", "quota", sorted(full), "defer"))
     accepted = Reply(250, "2.0.0", f"accepted as {transaction.id}")
     if len(full) < len(transaction.recipients):
         transaction.recipients = [one for one in transaction.recipients if one.account not in full]

@@ -260,6 +260,9 @@ def test_lmtp_over_quota() -> None:
     replies = dialogue.send(big, "", "alice@example.org", "bob@example.org")
     assert [reply[:9] for reply in replies] == ["452 4.2.2", "250 2.0.0"]
     assert [one.account for one in house.delivery.kept[0][0].recipients] == ["bob"]
+    assert house.decisions.written[0]["rules"][-1] == {
+        "stage": "data", "rule": "quota", "input": ["alice"], "result": "defer",
+    }
     house.quota.used["bob"] = 10_000
     assert [reply[:9] for reply in dialogue.send(big, "", "alice@example.org")] == ["452 4.2.2"]
 
