@@ -248,8 +248,10 @@ def _open_store(config: Config) -> Iterator[KeyStore]:
         yield KeyStore(Disk(), config.data_dir)
         return
     root = f"{config.data_dir}/{DIRECTORY}"
+    # A data_dir that was there before may be a mistake (/var): who serves it will look, and it is not given away here.
+    fresh = [path for path in (config.data_dir, root) if not Disk().exists(path)]
     Disk().make_directories(root)
-    for path in (config.data_dir, root):
+    for path in fresh:
         if os.lstat(path).st_uid == 0:
             os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
     groups = os.getgroups()

@@ -318,3 +318,18 @@ def test_root_makes_keys_that_the_service_user_can_read(dns: FakeDnsServer, caps
         capsys.readouterr()
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_gives_no_directory_away_that_was_there_before(dns: FakeDnsServer, capsys: Output) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="mailsrv-test-", dir="/var/tmp"))
+    try:
+        directory.chmod(0o755)
+        config = write_config(directory, dns, "example.com")
+        (directory / "data").mkdir()
+        assert run(config, "dkim-keygen", "--domain", "example.com") == 0
+        assert (directory / "data").stat().st_uid == 0
+        assert (directory / "data" / "dkim").stat().st_uid != 0
+        capsys.readouterr()
+    finally:
+        shutil.rmtree(directory)
