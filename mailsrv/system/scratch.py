@@ -13,6 +13,10 @@ from typing import Protocol
 
 from mailsrv.system.disk import Disk, UnnamedFile
 
+# A client may send its message in crumbs, and each piece that is kept costs 40 octets beside its own: small ones are
+# joined.
+_SMALL = 1024
+
 
 class MemoryBudget:
     """Octets of messages that all threads of a process may hold in memory together."""
@@ -58,7 +62,11 @@ class Scratch:
         count = len(octets)
         if self._file is None:
             if self.size + count <= self._bound and self._budget.take(count):
-                self._chunks.append(octets)
+                chunks = self._chunks
+                if count < _SMALL and chunks and len(chunks[-1]) < _SMALL:
+                    chunks[-1] += octets
+                else:
+                    chunks.append(octets)
                 self.size += count
                 return
             self._spill()

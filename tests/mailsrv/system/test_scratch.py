@@ -48,6 +48,18 @@ def test_a_small_message_goes_out_with_one_write():
     assert file.read_at(0, 100) == b"firstheadonetwo"
 
 
+def test_a_message_that_comes_in_crumbs_is_kept_in_few_pieces():
+    disk, budget, scratch = new_scratch(100_000, 100_000)
+    for number in range(20_000):
+        scratch.write(b"%03d" % (number % 1000))
+    assert len(scratch._chunks) <= 60
+    assert scratch.head(9) == b"000001002"
+    assert scratch.size == 60_000
+    assert budget._left == 40_000
+    scratch.close()
+    assert budget._left == 100_000
+
+
 def test_beyond_the_bound_memory_is_given_back():
     disk, budget, scratch = new_scratch()
     scratch.write(b"x" * 100)
