@@ -256,7 +256,7 @@ class Conversation:
                 session.lost(str(error))
 
     def _flush(self) -> bool:
-        """Send what waits to be sent. When that fails, what the host said before it went away still counts; False."""
+        """Send what waits to be sent. When that fails (False), what the host said before it went away still counts."""
         session, connection = self._session, self._connection
         out = session.data_to_send()
         if not out or connection is None:
@@ -278,16 +278,21 @@ class Conversation:
         session, connection = self._session, self._connection
         if connection is None:
             return
-        left = size
+        left, held = size, b""
         try:
             for block in blocks:
+                if held:
+                    session.body(held)
+                    if not self._flush():
+                        return
+                    session.receive_data(connection.receive_now())
+                    if session.is_over:
+                        return
+                # The last block waits until it is known to be the last: behind it the message counts as whole.
+                held = block
                 left -= len(block)
                 if left < 0:
                     break
-                session.body(block)
-                if not self._flush() or session.is_over:
-                    return
-                session.receive_data(connection.receive_now())
         except net.Lost as error:
             session.lost(str(error))
         except MailsrvError as error:
@@ -296,6 +301,7 @@ class Conversation:
             if left:
                 self._cut(f"{size} octets were announced, the queue file has {'more' if left < 0 else size - left}")
             else:
+                session.body(held)
                 session.end_of_body()
 
     def _cut(self, damage: str) -> None:
