@@ -16,6 +16,7 @@ import pytest
 
 from mailsrv.directory.passwords import hash_password
 from mailsrv.serve.privileges import FIRST_NUMBER
+from tests.others import reason_not_to
 from tests.whole.running import DEADLINE, TOP, free_port, is_alive, is_refused, send, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
@@ -68,6 +69,8 @@ def test_workers_have_no_privileges(server):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_started_as_somebody_else_it_serves_as_that(make_server):
+    if reason := reason_not_to(12345, str(TOP / "bin" / "mailsrv")):
+        pytest.skip(reason)
     server = make_server(more="[limits]\nworkers = 1\n")
     server.root.chmod(0o777)
     os.chown(server.config, 12345, 12345)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.others import reason_not_to
 
 TOP = Path(__file__).resolve().parents[2]
 PROGRAM = str(TOP / "bin" / "mailsrv")
@@ -157,8 +158,8 @@ def test_it_works_as_an_ordinary_user(directory):
     directory.mkdir()
     os.chown(directory, NOBODY, NOBODY)
     as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
-    if subprocess.run([sys.executable, "-c", f"open({PROGRAM!r})"], check=False, **as_nobody).returncode:
-        pytest.skip("this checkout is closed to other users")
+    if reason := reason_not_to(NOBODY, PROGRAM):
+        pytest.skip(reason)
     done = run_once(directory, **as_nobody)
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.stat().st_uid for path in find_mail(directory)] == [NOBODY]

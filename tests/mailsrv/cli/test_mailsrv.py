@@ -148,10 +148,13 @@ def test_a_bug_is_not_hidden(double: Double) -> None:
         command.main(["serve"])
 
 
-def test_nobody_reads_the_output() -> None:
+def test_nobody_reads_the_output(tmp_path: Path) -> None:
+    config = tmp_path / "mailsrv.toml"
+    config.write_text(f'hostname = "mx.example.org"\ndata_dir = "{tmp_path}/data"\n')
     read, write = os.pipe()
     os.close(read)
-    ended = subprocess.run([sys.executable, TOP / "bin" / "mailsrv", "--help"], stdout=write, stderr=subprocess.PIPE)
+    command = [sys.executable, TOP / "bin" / "mailsrv", "config", "--config", config]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert ended.stderr == b""
     assert ended.returncode == 141
