@@ -186,3 +186,11 @@ def test_a_wait_does_not_outlast_the_wish_to_stop(drain: Drain) -> None:
     drain.start(0.0, 0.0)
     waiting.join(10)
     assert not waiting.is_alive()
+
+
+def test_the_wish_to_stop_only_comes_nearer(drain: Drain) -> None:
+    drain.start(10.0, 100.0)
+    drain.start(20.0, 50.0)
+    assert (drain.idle_until, drain.busy_until) == (10.0, 50.0)
+    drain.start(5.0, 60.0)
+    assert (drain.idle_until, drain.busy_until) == (5.0, 50.0)
