@@ -281,6 +281,9 @@ class Conversation:
         left, held = size, b""
         try:
             for block in blocks:
+                left -= len(block)
+                if left < 0:
+                    break
                 if held:
                     session.body(held)
                     if not self._flush():
@@ -290,9 +293,6 @@ class Conversation:
                         return
                 # The last block waits until it is known to be the last: behind it the message counts as whole.
                 held = block
-                left -= len(block)
-                if left < 0:
-                    break
         except net.Lost as error:
             session.lost(str(error))
         except MailsrvError as error:
