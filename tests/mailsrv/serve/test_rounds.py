@@ -1,0 +1,115 @@
+"""What the runner's process does beside the queue: the drop directory, what others may read, and its doorbell."""
+
+import os
+
+import pytest
+
+from mailsrv.config.schema import AccountConfig, Config
+from mailsrv.deliver.dispatch import Destination
+from mailsrv.deliver.route import HopKind, NextHop
+from mailsrv.errors import StorageError
+from mailsrv.receive.drops import read_counts
+from mailsrv.serve.rounds import Rounds
+from mailsrv.spool.drop import DIRECTORY_MODE, Request, leave
+from mailsrv.spool.hops import HOPS, read_hops
+from mailsrv.spool.layout import prepare
+from mailsrv.spool.scan import list_ids
+from mailsrv.system.clock import SystemClock
+from mailsrv.system.disk import Disk
+from mailsrv.system.wake import Doorbell, Waker, Woken
+from tests.fakes.log import FakeLog
+
+DROP = "dZJjly8m603"
+
+
+class Stage:
+    """Rounds, and a runner as they see it."""
+
+    def __init__(self, path):
+        self.disk = Disk()
+        self.layout = prepare(self.disk, str(path / "data"))
+        self.drops = path / "drop"
+        self.drops.mkdir()
+        self.drops.chmod(DIRECTORY_MODE)
+        self.log = FakeLog()
+        self.config = Config(
+            hostname="mx.example.org", data_dir=self.layout.data_dir, drop_dir=str(self.drops),
+            domains=["example.org"], accounts=[AccountConfig("ada", ["ada@example.org"])],
+        )  # fmt: skip
+        self.rounds = Rounds(self.config, self.log, SystemClock())
+        self.doorbell = self.rounds.hang_doorbell()
+        self.known = []
+        self.dispatcher = self
+
+    def destinations(self):
+        return self.known
+
+    def go(self):
+        self.rounds.go(self)
+
+
+@pytest.fixture
+def stage(tmp_path):
+    made = Stage(tmp_path)
+    yield made
+    made.doorbell.close()
+
+
+def test_a_dropped_message_is_queued_and_wakes_the_runner(stage):
+    name = f"{DROP}0"
+    leave(stage.disk, str(stage.drops), name, Request(("erin@remote.example",)), b"Subject: x\r\n\r\nhi\r\n")
+    stage.go()
+    assert list_ids(stage.disk, stage.layout) == [name]
+    assert name not in os.listdir(stage.drops)
+    assert stage.doorbell.take() == [name.encode()]
+
+
+def test_the_numbers_for_everybody(stage):
+    stage.go()
+    counts = read_counts(stage.disk, str(stage.drops))
+    assert (counts.queued, counts.held) == (0, 0)
+
+
+def test_what_is_known_of_next_hops(stage):
+    bad, good = (Destination(NextHop(HopKind.DIRECT, f"{name}.example")) for name in ("bad", "good"))
+    bad.backoff.failed("connection refused", 1000.0, stage.config.queue, lambda n: n // 2)
+    good.threads = 2
+    stage.known = [bad, good]
+    stage.go()
+    states = read_hops(stage.disk, stage.layout)
+    assert set(states) == {"bad.example", "good.example"}
+    assert states["bad.example"].failures == 1 and states["bad.example"].error == "connection refused"
+    assert states["bad.example"].not_before == 1300
+    assert states["good.example"].threads == 2
+    path = f"{stage.layout.data_dir}/{HOPS}"
+    before = stage.disk.stamp(path)
+    stage.go()
+    assert stage.disk.stamp(path) == before, "written although nothing has changed"
+
+
+def test_a_drop_directory_that_is_wrong_hides_nothing_else(stage):
+    stage.drops.chmod(0o700)
+    stage.known = [Destination(NextHop(HopKind.DIRECT, "good.example"))]
+    with pytest.raises(StorageError, match="mode"):
+        stage.go()
+    assert set(read_hops(stage.disk, stage.layout)) == {"good.example"}
+
+
+def test_the_doorbell_of_a_dead_process_is_replaced(stage):
+    """A process that was to follow us took our place at the door, and died."""
+    waker = Waker()
+    other = Doorbell(stage.layout.wake)
+    other._socket.close()
+    assert waker.wake(stage.layout.wake, b"-") is Woken.NOBODY
+    first = stage.doorbell
+    stage.go()
+    assert stage.doorbell is not first
+    assert waker.wake(stage.layout.wake, b"-") is Woken.SENT
+    assert stage.doorbell.take() == [b"-"]
+    second = stage.doorbell
+    stage.go()
+    assert stage.doorbell is second
+    os.unlink(stage.layout.wake)
+    stage.go()
+    assert waker.wake(stage.layout.wake, b"x") is Woken.SENT
+    waker.close()
