@@ -58,8 +58,8 @@ class Drain:
         self.moved = threading.Event()  # set by each start, for the thread that wakes sessions
 
     def start(self, idle_until: float, busy_until: float) -> None:
-        """Tell every session. Called again, it can only bring the deadlines nearer: the process, whose own does not move
-        away either, would end before its sessions have said so."""
+        """Tell every session. Called again, it can only bring the deadlines nearer, as with the process's own: it would
+        end before its sessions have said so."""
         if self.idle_until is not None and self.busy_until is not None:
             idle_until, busy_until = min(idle_until, self.idle_until), min(busy_until, self.busy_until)
         self.idle_until, self.busy_until = idle_until, busy_until
