@@ -245,3 +245,31 @@ def _read_blocks(status: EmailMessage) -> list[dict[str, str]]:
 
 def _value(text: str) -> str:
     return text.partition(";")[2].strip()
+
+
+class Town:
+    """Makes hosts and a house among them, and closes them."""
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.directory = directory
+        self.monkeypatch = monkeypatch
+        self.hosts: dict[int, FakeMx] = {}
+        self.house: House | None = None
+
+    def build(
+        self, hosts: dict[int, tuple[Behaviour, ...]], certificate: tuple[str, str] | None = None, **options: object
+    ) -> House:
+        self.hosts = start_hosts(hosts, certificate)
+        self.house = House(self.directory, self.monkeypatch, self.hosts, **options)  # type: ignore[arg-type]
+        return self.house
+
+    def took(self) -> dict[int, list[list[str]]]:
+        return {
+            number: [one.recipients for one in host.accepted] for number, host in self.hosts.items() if host.accepted
+        }
+
+    def close(self) -> None:
+        if self.house is not None:
+            self.house.close()
+        for host in self.hosts.values():
+            host.close()
