@@ -3,6 +3,7 @@ stands still until a test moves it."""
 
 import quopri
 import select
+import socket
 from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -55,20 +56,25 @@ mail.sender.example A 127.0.0.8
 mx1.one.example A 127.0.0.1
 mx2.two.example A 127.0.0.2
 mx3.three.example A 127.0.0.3
-hub.example A 127.0.0.1
+six.example MX 10 mx.six.example
+mx.six.example A {NOBODY}
+mx.six.example AAAA ::1
 FAIL fails.example
 bücher.example MX 10 mx1.one.example
 """.replace("bücher", "xn--bcher-kva")
 
 
 def start_hosts(behaviours: dict[int, tuple[Behaviour, ...]], certificate: tuple[str, str] | None) -> dict[int, FakeMx]:
-    """A fake MX at 127.0.0.N for each N, all on one port."""
+    """A fake MX at 127.0.0.N for each N, all on one port; 6 is ::1. Raises OSError where that does not exist."""
+    if 6 in behaviours:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
     for _attempt in range(20):
         hosts: dict[int, FakeMx] = {}
         port = 0
         try:
             for number, course in behaviours.items():
-                address = f"127.0.0.{number}"
+                address = "::1" if number == 6 else f"127.0.0.{number}"
                 hosts[number] = FakeMx(*course, address=address, port=port, certificate=certificate)
                 port = hosts[number].port
         except OSError:  # somebody else has the port at one of the addresses

@@ -1,4 +1,4 @@
-"""The queue against what other servers do: the rows of send_rows.py, and what happens over time and between messages."""
+"""The queue against what other servers do: the rows of send_rows.py, and what happens over time and among messages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,3 +193,13 @@ def test_a_damaged_message_does_not_arrive_as_if_it_were_whole(town: Town) -> No
     assert town.took() == {}
     assert identifier in house.names("queue") | house.names("corrupt")
     assert house.log.named("storage") or house.log.named("corrupt")
+
+
+def test_the_other_family_when_one_is_dead(town: Town) -> None:
+    try:
+        house = town.build({6: GOOD})
+    except OSError:
+        pytest.skip("no IPv6 here")
+    house.put("bob@six.example", "carl@[IPv6:::1]")
+    house.run()
+    assert sorted(town.took()[6]) == [["bob@six.example"], ["carl@[IPv6:::1]"]]
