@@ -1,6 +1,6 @@
-"""`kill -9` of the queue's runner, and of the whole server, under load: every accepted message reaches the next host;
-twice only what was in flight at the moment of a kill, because a final 250 that had not been journalled looks like none;
-and of what fails the sender hears exactly once."""
+"""`kill -9` of the queue's runner and of the whole server, reloads and restarts, under load: every accepted message
+reaches the next host; twice only what was in flight at the moment of a kill, because a final 250 that had not been
+journalled looks like none; and of what fails the sender hears exactly once."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.fakes.mx import Behaviour, FakeMx
 from tests.whole.running import wait_until
 
 MESSAGES = 150
-KILLS = (30, 70, 110)  # after so many messages that were accepted
+MOMENTS = (30, 70, 110)  # so many messages were accepted when it happens
 SENDERS = 3
 CONNECTIONS = 4
 ZONE = "elsewhere.example MX 10 mx.elsewhere.example\nmx.elsewhere.example A 127.0.0.1\n"
@@ -89,6 +89,17 @@ def kill_group(server):
     server.start(**RUNNER)
 
 
+def reload(server):
+    server.process.send_signal(signal.SIGHUP)
+    server.wait("reload", result="ok", count=len(server.events("reload", result="ok")) + 1)
+
+
+def stop_and_start(server):
+    server.run("stop")
+    server.wait_end()
+    server.start(**RUNNER)
+
+
 def name_of(octets):
     return re.search(rb"^Subject: (m\d+\.)\r?$", octets, re.MULTILINE)[1].decode()
 
@@ -103,17 +114,22 @@ def is_empty(server):
     return not any(any((server.data / "spool" / place).iterdir()) for place in ("queue", "hold", "corrupt"))
 
 
-@pytest.mark.parametrize("kill", [kill_runner, kill_group])
-def test_kill(make_server, kill):
+# What is done to the server, and how often a message may arrive twice because of it: a connection has one message in
+# flight when it is cut, and none when it is not.
+@pytest.mark.parametrize(
+    ("disturb", "most"),
+    [(kill_runner, CONNECTIONS), (kill_group, CONNECTIONS), (reload, 0), (stop_and_start, 0)],
+)
+def test_none_is_lost(make_server, disturb, most):
     with FakeDnsServer(ZONE) as dns, FakeMx(SLOW) as mx:
         more = MORE.format(port=mx.port, nameserver=dns.nameserver, connections=CONNECTIONS)
         server = make_server(top=TOP, more=more)
         server.start(**RUNNER)
         load = Load(server)
         try:
-            for count in KILLS:
+            for count in MOMENTS:
                 load.wait(count)
-                kill(server)
+                disturb(server)
         finally:
             load.join()
         wait_until(lambda: is_empty(server), "an empty queue", 60)
@@ -123,8 +139,7 @@ def test_kill(make_server, kill):
         assert not missing, server.text()
         assert all(to != "nobody@elsewhere.example" for _, to in arrived)
         twice = arrived.total() - len(arrived)
-        # A connection has one message in flight when it is cut.
-        assert twice <= len(KILLS) * CONNECTIONS, f"{twice} duplicates"
+        assert twice <= len(MOMENTS) * most, f"{twice} duplicates"
         reports = find_reports(server)
         assert set(reports.values()) == {1}
         assert {name for name, alias in load.accepted.items() if alias == "mixed"} <= set(reports)
