@@ -92,6 +92,8 @@ class Wire:
         self._flags: int = socket.MSG_DONTWAIT  # for calls that must not block; inside TLS no call does
         self._timeout = 0.0  # what the kernel was told, 0.0 for nothing yet
         self._poll: select.poll | None = None
+        self._bell = -1  # wakes a session that waits inside TLS
+        self._closing = threading.Lock()  # between close and who ends the session from outside
         self.tls: TlsInfo | None = None
         self.idle_since = 0.0
         self.kicked = False
@@ -178,12 +180,17 @@ class Wire:
             poll = self._poll = select.poll()
             poll.register(self._descriptor, select.POLLIN)
             poll.register(self._drain, select.POLLIN)
+            if self._bell >= 0:
+                poll.register(self._bell, select.POLLIN)
         ready = poll.poll(left * 1000 + 1)
         if not ready:
             return Wait.EXPIRED
         for descriptor, _event in ready:
             if descriptor == self._descriptor:
                 return Wait.READY
+        if any(descriptor == self._bell for descriptor, _event in ready):
+            poll.unregister(self._bell)
+            raise Gone("the session is ended from outside")
         poll.unregister(self._drain)
         return Wait.DRAIN
 
@@ -223,7 +230,10 @@ class Wire:
         except OSError as error:
             raise Gone(f"the TLS handshake failed: {error.strerror or error}") from None
         connection.setblocking(False)
-        self._socket = connection
+        with self._closing:
+            self._socket = connection
+            self._bell = os.eventfd(int(self.kicked or self.nudged), os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = None
         self._flags = 0
         return self.tls
 
@@ -266,15 +276,23 @@ class Wire:
         self._stop_reading()
 
     def _stop_reading(self) -> None:
-        # Below TLS: SSLSocket.shutdown would also forget its keys, and the last words would go out in clear.
-        try:
-            socket.socket.shutdown(self._socket, socket.SHUT_RD)
-        except OSError:
-            return
+        with self._closing:
+            if self._bell >= 0:
+                # Inside TLS nothing more could be said once the reading side has seen an end without close_notify.
+                os.eventfd_write(self._bell, 1)
+                return
+            try:
+                self._socket.shutdown(socket.SHUT_RD)
+            except OSError:
+                return
 
     def close(self) -> None:
         """Close the connection; TLS is told so where that does not block."""
-        _leave_tls(self._socket).close()
+        with self._closing:
+            bell, self._bell = self._bell, -1
+            if bell >= 0:
+                os.close(bell)
+            _leave_tls(self._socket).close()
 
 
 def _leave_tls(connection: socket.socket) -> socket.socket:
