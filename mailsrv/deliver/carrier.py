@@ -30,6 +30,8 @@ from mailsrv.system.log import Log
 _LOOKUPS = 60
 _LOOKUP_SECONDS = 60.0
 _RECIPIENTS = 100  # of one transaction, where a host names no limit
+_AWAY_SECONDS = 300.0
+_MOST_AWAY = 100  # addresses of one next hop
 _ROUNDS = 8  # transactions of one job over one connection, when a host takes only some recipients at a time
 
 End = Callable[[Job, list[Outcome]], None]
@@ -158,8 +160,21 @@ class _Line:
         )
         conversation = Conversation(host, manner, roads.clock, self.lies(host))
         conversation.open()
+        self.destination.away.pop(host.address, None)
         self.conversation = conversation
         return conversation
+
+    def miss(self, fault: HostFault, host: Host) -> None:
+        """Remember a host that was not there, so that others of the next hop are asked first for a while."""
+        if fault.stage is Stage.GREETING and not fault.by_peer:
+            away, now = self.destination.away, self.roads.clock.monotonic()
+            if len(away) >= _MOST_AWAY:
+                away.clear()
+            away[host.address] = now + _AWAY_SECONDS
+
+    def is_away(self, host: Host) -> bool:
+        """Whether a host was not there a moment ago."""
+        return self.destination.away.get(host.address, 0.0) > self.roads.clock.monotonic()
 
     def lies(self, host: Host) -> frozenset[str]:
         """What a host is known to offer and not to know."""
@@ -214,8 +229,15 @@ class _Trip:
         walk = HostWalk(
             roads.resolver, job.hop, roads.ourselves, entropy.below, Budget(_LOOKUPS, _LOOKUP_SECONDS, roads.clock)
         )
-        while self._todo and (host := walk.next_host()) is not None:
-            self._visit(host, walk)
+        later: list[Host] = []  # hosts that were not there a moment ago: each would cost its timeout again
+        while self._todo:
+            host = walk.next_host()
+            if host is not None and line.is_away(host):
+                later.append(host)
+            elif host is not None or later:
+                self._visit(host or later.pop(0), walk)
+            else:
+                break
         self._give_up(walk)
 
     def outcomes_for(self, other: Job) -> list[Outcome]:
@@ -231,6 +253,7 @@ class _Trip:
             try:
                 conversation = line.open(host, self._job.hop)
             except HostFault as fault:
+                line.miss(fault, host)
                 walk.failed(host, fault.fault, fault.reply, fault.by_peer)
                 self._missed = self._missed or fault.fault is not Fault.PERMANENT
                 return

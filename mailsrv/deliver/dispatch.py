@@ -38,6 +38,7 @@ class Destination:
         self.proven = hop.kind is HopKind.LOCAL
         self.backoff = Backoff()
         self.lies: dict[str, frozenset[str]] = {}  # address -> extensions that the host there offers and does not know
+        self.away: dict[str, float] = {}  # address -> until when the host there is asked last (monotonic seconds)
         self.arrived: threading.Condition | None = None
 
 

@@ -9,7 +9,7 @@ from mailsrv.smtp.client_events import TIMEOUTS
 from tests.fakes.mx import Behaviour
 from tests.mailsrv.system.test_tls import self_signed
 from tests.whole.send_house import Town
-from tests.whole.send_rows import BOB, GOOD, ROWS, Row, rcpt, says, without
+from tests.whole.send_rows import BOB, GOOD, ROWS, TWO, Row, rcpt, says, without
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,25 @@ def test_a_lame_host_is_not_tried_once_per_message(town: Town, lame: tuple[Behav
     town.hosts[1].behave(Behaviour())
     house.later(600)
     assert len(town.hosts[1].accepted) == 21
+    assert not house.waiting()
+
+
+def test_a_host_that_was_not_there_is_asked_last_for_a_while(town: Town) -> None:
+    house = town.build(
+        {1: (Behaviour(close_at="connect"),), 2: GOOD}, queue={"connections_per_hop": 1, "messages_per_connection": 1}
+    )
+    for _ in range(5):
+        house.put(TWO)
+    house.run()
+    assert len(town.hosts[2].accepted) == 5
+    assert town.hosts[1].connections == 1
+    town.hosts[2].behave(*says(connect="421 4.3.2 busy"))
+    house.put(TWO)
+    house.run()
+    assert town.hosts[1].connections >= 2, "it may be back when there is nobody else"
+    town.hosts[1].behave(Behaviour())
+    house.later(300)
+    assert len(town.hosts[1].accepted) == 1
     assert not house.waiting()
 
 
