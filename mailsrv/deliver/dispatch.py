@@ -21,6 +21,7 @@ from mailsrv.deliver.schedule import Backoff
 from mailsrv.system.clock import Clock
 
 _UNPROVEN_SHARE = 0.8
+_GOOD_FOR_MORE = 50  # jobs after which a next hop that did not want more connections is tried with one more
 
 
 class Destination:
@@ -34,6 +35,7 @@ class Destination:
         self.unproven = 0  # threads that began before the next hop was proven
         self.idle = 0
         self.most = 0  # threads at a time, when the host has shown that it wants no more; 0: not known
+        self.good = 0  # jobs that went well since that was last found out
         # Delivery here waits for nobody else's host.
         self.proven = hop.kind is HopKind.LOCAL
         self.backoff = Backoff()
@@ -96,6 +98,10 @@ class Dispatcher:
         """A host of a next hop has taken part in a transaction, whatever it said: nothing is wrong with the way."""
         with self._lock:
             destination.backoff.succeeded()
+            if destination.most:
+                destination.good += 1
+                if destination.good >= _GOOD_FOR_MORE:
+                    destination.most, destination.good = destination.most + 1, 0
             if not destination.proven:
                 destination.proven = True
                 self._unproven -= destination.unproven
@@ -112,7 +118,7 @@ class Dispatcher:
         with self._lock:
             if destination.proven and not self._stopping:
                 others = destination.threads - len(destination.leaving) - 1
-                destination.most = others
+                destination.most, destination.good = others, 0
                 destination.proven = others > 0
                 destination.leaving.add(threading.get_ident())
                 destination.jobs.appendleft(job)

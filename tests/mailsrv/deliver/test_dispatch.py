@@ -213,6 +213,22 @@ def test_one_connection_too_many(desk: Callable[..., Desk]) -> None:
     assert one.ended == []
 
 
+def test_more_connections_are_tried_again_in_time(desk: Callable[..., Desk]) -> None:
+    one = desk(connections_per_hop=2)
+    one.put("a", 0)
+    one.until_holds("a", 1)
+    one.put("a", *range(1, 60))
+    one.tell("a", "works")
+    one.until_holds("a", 2)
+    one.tell("a", "fails")
+    one.until_threads(1)
+    one.tell("a", *["works"] * 50)
+    one.until_holds("a", 2)
+    one.tell("a", *["works"] * 9)
+    one.until_done(60)
+    assert one.ended == []
+
+
 def test_a_next_hop_that_worked_gets_a_second_look(desk: Callable[..., Desk]) -> None:
     one = desk()
     one.put("a", 0)
