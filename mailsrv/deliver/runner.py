@@ -160,7 +160,7 @@ class Runner:
             self._clean()
         if self._has_room:
             self._has_room = False
-            self._backlog.unpark(self._is_held, now)
+            self._guard("spool", lambda: self._backlog.unpark(self._is_held, now))
         self._begin_due(now)
         return self._next_step()
 
@@ -226,7 +226,7 @@ class Runner:
         claims = self._works.claims
         self._guard(claims.layout.journal, lambda: collect(claims.disk, claims.layout, self._clock))
         self.dispatcher.forget_idle()
-        self._backlog.forget(self._is_held)
+        self._guard("spool", lambda: self._backlog.forget(self._is_held))
 
     def _take_back(self) -> None:
         """Messages that have been settled."""

@@ -23,6 +23,7 @@ from mailsrv.system.log import Log
 from mailsrv.system.scratch import MemoryBudget, Scratch
 from mailsrv.system.wake import Doorbell, Waker
 
+_AGAIN_SECONDS = 60.0  # between two looks at a drop directory that is not as it must be
 _COUNT_SECONDS = 10.0  # between two counts of what waits: each reads the names in the queue
 
 
@@ -39,7 +40,7 @@ class Rounds:
         self._drops = Drops(config, Services(self._disk, spool, directory, self._scratch, log, clock))
         self._bell = 0  # the inode of our doorbell
         self._shown: list[HopState] = []
-        self._count_at = 0.0  # monotonic
+        self._count_at = self._drops_at = 0.0  # monotonic
 
     def hang_doorbell(self) -> Doorbell:
         """Our doorbell, in the place of whatever is there. It is never closed: closing takes away the name, which may
@@ -53,9 +54,13 @@ class Rounds:
         if find_inode(self._layout.wake) != self._bell:
             # Of a process that was to follow us, or of one that we follow: whoever of both lives on has it soon.
             runner.doorbell = self.hang_doorbell()
-        with self._shown_afterwards(runner.dispatcher):
-            self._drops.look()
         now = self._clock.monotonic()
+        with self._shown_afterwards(runner.dispatcher):
+            if now >= self._drops_at:
+                # Not every second, if something is wrong with it: the log has a line for each time.
+                self._drops_at = now + _AGAIN_SECONDS
+                self._drops.look()
+                self._drops_at = now
         if self._has_drops and now >= self._count_at:
             self._count_at = now + _COUNT_SECONDS
             held = len(self._disk.names(self._layout.hold))

@@ -83,6 +83,13 @@ def kill_runner(server):
     server.wait("worker", kind="runner", state="ready", count=len(ready) + 1)
 
 
+def kill_supervisor(server):
+    """The others see that it is gone, and hurry."""
+    server.process.kill()
+    server.wait_end()
+    server.start(**RUNNER)
+
+
 def kill_group(server):
     os.killpg(server.process.pid, signal.SIGKILL)
     server.wait_end()
@@ -118,7 +125,10 @@ def is_empty(server):
 # flight when it is cut, and none when it is not.
 @pytest.mark.parametrize(
     ("disturb", "most"),
-    [(kill_runner, CONNECTIONS), (kill_group, CONNECTIONS), (reload, 0), (stop_and_start, 0)],
+    [
+        (kill_runner, CONNECTIONS), (kill_supervisor, CONNECTIONS), (kill_group, CONNECTIONS),
+        (reload, 0), (stop_and_start, 0),
+    ],
 )
 def test_none_is_lost(make_server, disturb, most):
     with FakeDnsServer(ZONE) as dns, FakeMx(SLOW) as mx:

@@ -14,9 +14,9 @@ from mailsrv.spool.drop import DIRECTORY_MODE, Request, leave
 from mailsrv.spool.hops import HOPS, read_hops
 from mailsrv.spool.layout import prepare
 from mailsrv.spool.scan import list_ids
-from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.system.wake import Doorbell, Waker, Woken
+from tests.fakes.clock import FakeClock
 from tests.fakes.log import FakeLog
 
 DROP = "dZJjly8m603"
@@ -36,7 +36,8 @@ class Stage:
             hostname="mx.example.org", data_dir=self.layout.data_dir, drop_dir=str(self.drops),
             domains=["example.org"], accounts=[AccountConfig("ada", ["ada@example.org"])],
         )  # fmt: skip
-        self.rounds = Rounds(self.config, self.log, SystemClock())
+        self.clock = FakeClock(2_000_000_000.0)
+        self.rounds = Rounds(self.config, self.log, self.clock)
         self.doorbell = self.rounds.hang_doorbell()
         self.known = []
         self.dispatcher = self
@@ -93,6 +94,13 @@ def test_a_drop_directory_that_is_wrong_hides_nothing_else(stage):
     with pytest.raises(StorageError, match="mode"):
         stage.go()
     assert set(read_hops(stage.disk, stage.layout)) == {"good.example"}
+    stage.go()  # told once a minute, not once a second
+    stage.clock.advance(60)
+    with pytest.raises(StorageError, match="mode"):
+        stage.go()
+    stage.drops.chmod(DIRECTORY_MODE)
+    stage.clock.advance(60)
+    stage.go()
 
 
 def test_the_doorbell_of_a_dead_process_is_replaced(stage):
