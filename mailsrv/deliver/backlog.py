@@ -39,9 +39,10 @@ class Backlog:
     def replace(self, waiting: Iterable[tuple[float, str]], busy: Container[str]) -> None:
         """What the disk says, but for messages that are being worked on or parked."""
         parked = {identifier for queue in self._parked.values() for identifier in queue}
-        kept = [one for one in self._heap if one[1] in parked]
+        # Once each: a message that is parked again and again must not come to have a time for each of them.
+        kept = {identifier: moment for moment, identifier in sorted(self._heap, reverse=True) if identifier in parked}
         self._heap = [one for one in waiting if one[1] not in busy and one[1] not in parked]
-        self._heap += kept
+        self._heap += [(moment, identifier) for identifier, moment in kept.items()]
         heapq.heapify(self._heap)
 
     def pop_due(self, now: float) -> str | None:

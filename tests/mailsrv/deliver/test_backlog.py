@@ -31,11 +31,12 @@ def test_in_the_order_of_their_times():
 def test_the_disk_replaces_all_but_busy_and_parked_ones():
     backlog = Backlog(1000)
     backlog.add(5.0, "gone")
-    backlog.add(99.0, "parked")  # when its sender must be told
+    for moment in (120.0, 99.0, 110.0):  # when its sender must be told, each time that it was parked
+        backlog.add(moment, "parked")
     backlog.park(HOP, "parked")
     backlog.replace([(1.0, "busy"), (2.0, "here"), (3.0, "parked")], {"busy"})
     assert drain(backlog, 50.0) == ["here"]
-    assert drain(backlog, 99.0) == ["parked"]
+    assert drain(backlog, 99.0) == ["parked"] and backlog.next_moment is None
 
 
 def test_no_next_hop_takes_all_room():
