@@ -4,6 +4,8 @@ stands still until a test moves it."""
 import quopri
 import select
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -182,6 +184,16 @@ class House:
                 assert poll.poll(DEADLINE * 1000), "no delivery ends"
             elif not self.doorbell.wait(0):
                 return
+
+    def run_until(self, look: Callable[[], bool]) -> None:
+        """Do what can be done until something is true, while other deliveries may go on."""
+        poll = select.poll()
+        poll.register(self.runner._ended_bell, select.POLLIN)
+        end = time.monotonic() + DEADLINE
+        while not look():
+            assert time.monotonic() < end, self.attempts()
+            self.runner.step()
+            poll.poll(20)
 
     def later(self, seconds: float) -> None:
         """Let time pass, then run."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mailsrv.deliver import runner
 from mailsrv.smtp.client_events import TIMEOUTS
 from tests.fakes.mx import Behaviour
 from tests.mailsrv.system.test_tls import self_signed
@@ -200,6 +201,19 @@ def test_a_silent_host_delays_nobody_else(town: Town) -> None:
     town.hosts[1].close()
     house.run()
     assert len(house.waiting()) == 5
+
+
+def test_many_messages_for_a_silent_host_delay_nobody_else(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_MOST_ACTIVE", 20)
+    house = town.build({1: (Behaviour(silent_at="connect"),), 2: GOOD})
+    for _ in range(60):
+        house.put(BOB)
+    for _ in range(30):
+        house.put("carl@other.example")
+    house.run_until(lambda: len(town.hosts[2].accepted) == 30)
+    town.hosts[1].close()
+    house.run()
+    assert len(house.waiting()) == 60
 
 
 def test_a_damaged_message_does_not_arrive_as_if_it_were_whole(town: Town) -> None:
