@@ -61,7 +61,7 @@ class Rounds:
                 self._drops_at = now + _AGAIN_SECONDS
                 self._drops.look()
                 self._drops_at = now
-        if self._has_drops and now >= self._count_at:
+        if self._has_drops and self._drops_at <= now and now >= self._count_at:
             self._count_at = now + _COUNT_SECONDS
             held = len(self._disk.names(self._layout.hold))
             self._drops.tell(len(self._disk.names(self._layout.queue)), held)
