@@ -6,7 +6,8 @@ spool/queue. When it raises, nothing was kept. In between, in this order (tests/
 1. the message is written once as an unnamed file and synced; its Maildir name derives from its ID;
 2. it is linked into each account's new/, then each directory is synced (the first sync commits all links on a
    journalling file system, so that the others cost little); an account on another file system gets a copy of its own;
-3. an account that fails is unlinked again and its recipients join the remote ones;
+3. an account that fails is unlinked again and its recipients join the remote ones, as do those of whose delivery the
+   sender wants to be told: the queue's runner writes such reports;
 4. these get one queue file;
 5. if that fails, what 2 linked is unlinked and the error raised.
 
@@ -93,10 +94,12 @@ class LocalDelivery:
         began = self.clock.now()
         size = len(return_path) + octets.size
         name = self._name(envelope, size)
-        copies = _copies(envelope.recipients)
+        confirmed = _confirmed(envelope)
+        copies = _copies(r for r in envelope.recipients if r.account not in confirmed)
         try:
             self._deliver(copies, name, (return_path, octets), again)
             failed = {copy.account: str(copy.error) for copy in copies if copy.error is not None}
+            failed |= dict.fromkeys(confirmed, "its sender wants to be told of the delivery")
             waiting = tuple(r for r in envelope.recipients if not r.account or r.account in failed)
             if waiting:
                 self.spool.enqueue(replace(envelope, recipients=waiting, size=octets.size), octets)
@@ -248,6 +251,14 @@ class LocalDelivery:
                 self.log, id=envelope.id, to=",".join(named), account=",".join(delivered), status="delivered",
                 relay=RELAY, delays=delays, dsn="2.0.0", reason="",
             )  # fmt: skip
+
+
+def _confirmed(envelope: Envelope) -> frozenset[str]:
+    """Accounts of which the sender wants to hear that they have the message (NOTIFY=SUCCESS, RFC 3461 section 5.2.2):
+    they get it from the queue, whose runner writes reports, and exactly once."""
+    if envelope.reverse_path is None:
+        return frozenset()
+    return frozenset(r.account for r in envelope.recipients if r.account and "SUCCESS" in r.dsn.notify)
 
 
 def _copies(recipients: Iterable[Recipient]) -> list[_Copy]:

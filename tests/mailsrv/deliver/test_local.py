@@ -2,13 +2,14 @@
 
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 
 from mailsrv.errors import AlreadyThere, StorageError, StorageFull
 from mailsrv.deliver.local import Again, LocalDelivery
 from mailsrv.mail.address import Address
-from mailsrv.mail.envelope import Envelope, Recipient
+from mailsrv.mail.envelope import DsnRequest, Envelope, Recipient
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.format import decode
 from mailsrv.spool.layout import prepare
@@ -247,3 +248,15 @@ def test_lmtp_with_a_full_disk_refuses_all(house, monkeypatch):
     assert {account: type(error) for account, error in result.items()} == {"alice": StorageFull, "bob": StorageFull}
     assert house.new("alice") == house.new("bob") == []
     assert house.log.named("attempt") == []
+
+
+def test_whoever_wants_to_be_told_gets_it_from_the_queue(house):
+    confirmed = replace(local("alice")[0], dsn=DsnRequest(("SUCCESS",)))
+    wanted = replace(envelope(confirmed, *local("bob")), reverse_path=Address("x", "far.example"))
+    result = house.delivery.commit(wanted, house.message(), RETURN_PATH)
+    assert result.delivered == ("bob",)
+    assert result.queued == (confirmed,)
+    assert house.new("alice") == []
+    assert len(house.queued()) == 1
+    result = house.delivery.commit(envelope(confirmed, identifier="dZJjly8m63W1"), house.message(), RETURN_PATH)
+    assert result.delivered == ("alice",), "the null reverse-path gets no report"
