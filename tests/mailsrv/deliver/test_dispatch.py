@@ -166,7 +166,7 @@ def test_a_next_hop_that_turns_out_to_work_makes_room_for_strangers(desk: Callab
     one.until(lambda: sum(len(held) for held in one.held.values()) == 4)
     one.put("a", 2)
     one.tell("a", "works")
-    one.until_holds("e", 1)
+    assert one.until_holds("e", 1) == [1]
 
 
 def test_a_failure_ends_all_that_wait_and_is_remembered(desk: Callable[..., Desk]) -> None:

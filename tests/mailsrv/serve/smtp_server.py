@@ -22,6 +22,7 @@ from mailsrv.system.disk import Disk
 from tests.fakes.log import FakeLog
 
 PASSWORD = "open sesame 1"
+MESSAGE = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
 
 
 class WaitingLog(FakeLog):
@@ -124,3 +125,11 @@ def insecure() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Whether the server has closed, with a reset where it had not read everything."""
+    try:
+        return client.recv(100) == b""
+    except ConnectionResetError:
+        return True

@@ -12,24 +12,13 @@ import pytest
 from mailsrv.config.schema import LimitsConfig, ListenerConfig
 from mailsrv.serve.handler import address_of, core_limits, is_behind_proxy
 from mailsrv.smtp.events import Limits
-from tests.mailsrv.serve.smtp_server import SmtpServer, insecure
-
-MESSAGE = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
-
+from tests.mailsrv.serve.smtp_server import SmtpServer, insecure, is_closed
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SmtpServer]:
     made = SmtpServer(tmp_path)
     yield made
     made.close()
-
-
-def is_closed(client: socket.socket) -> bool:
-    """Whether the server has closed, with a reset where it had not read everything."""
-    try:
-        return client.recv(100) == b""
-    except ConnectionResetError:
-        return True
 
 
 def test_a_proxy_header_names_the_client(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_a_lock_whose_holder_is_dead_is_waited_for(tmp_path):
     left_over.__enter__()
     threading.Timer(0.1, left_over.__exit__).start()
     new.take(lambda text: None)
+    assert new.holder() == str(os.getpid())
     new.release()
 
 

@@ -11,24 +11,13 @@ import pytest
 from mailsrv.config.schema import LimitsConfig
 from mailsrv.serve.smtpd import Listener
 from mailsrv.system.clock import SystemClock
-from tests.mailsrv.serve.smtp_server import PASSWORD, SmtpServer, insecure
-
-MESSAGE = "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: hello\r\n\r\nHello Bob.\r\n"
-
+from tests.mailsrv.serve.smtp_server import MESSAGE, PASSWORD, SmtpServer, insecure
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SmtpServer]:
     made = SmtpServer(tmp_path)
     yield made
     made.close()
-
-
-def is_closed(client: socket.socket) -> bool:
-    """Whether the server has closed, with a reset where it had not read everything."""
-    try:
-        return client.recv(100) == b""
-    except ConnectionResetError:
-        return True
 
 
 def test_plain_smtp_delivers(server: SmtpServer) -> None:

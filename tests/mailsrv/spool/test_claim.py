@@ -145,6 +145,7 @@ def test_the_time_of_a_message_that_is_gone(place):
     with place.claim() as claim:
         os.unlink(f"{place.layout.queue}/{ID}")
         claim.put_back()
+    assert os.listdir(place.layout.queue) == []
 
 
 def test_a_report_is_named_queued_and_noted(place):

@@ -57,6 +57,7 @@ def test_nobody_watches(directory, monkeypatch):
     announcer.announce("alice")
     monkeypatch.setattr(os, "listdir", lambda _: pytest.fail("read again"))
     announcer.announce("alice")
+    assert announcer._watchers == []
 
 
 def test_a_watcher_that_comes_later_is_found(directory):
@@ -101,3 +102,4 @@ def test_an_announcement_never_fails(directory, monkeypatch):
 
         monkeypatch.setattr(announcer._disk, "names", fail)
         announcer.announce("alice")
+        assert announcer._seen is None, "the directory is read again at the next announcement"

@@ -53,8 +53,8 @@ def test_a_dead_process_holds_nothing(tmp_path):
         Lock(path).__enter__()
         os.write(writer, b"x")
         os.kill(os.getpid(), 9)
-    os.read(reader, 1)
-    os.waitpid(child, 0)
+    assert os.read(reader, 1) == b"x"
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == 9
     os.close(reader)
     os.close(writer)
     with Lock(path, wait=False):
