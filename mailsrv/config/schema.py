@@ -207,6 +207,69 @@ class DkimConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ChecksConfig:
+    """[checks]"""
+
+    exempt: list[str] = key(["127.0.0.0/8", "::1"], "networks whose mail is taken unchecked: this machine, your relays")
+    lookups: int = key(100, "DNS lookups that the checks of one message may make", low=10, high=1000)
+    seconds: int = key(20, "how long they may wait for the DNS in all", low=1, high=300)
+    signatures: int = key(10, "DKIM signatures of one message that are verified", low=1, high=50)
+
+
+@dataclass(frozen=True, slots=True)
+class SpfConfig:
+    """[spf]"""
+
+    fail: str = key("dmarc", "refuse what fails: if there is no DMARC record, or always", choices=("dmarc", "reject"))
+
+
+@dataclass(frozen=True, slots=True)
+class ArcConfig:
+    """[arc]"""
+
+    trusted: list[str] = key([], "domains of forwarders and lists whose word counts when their changes break DMARC")
+
+
+@dataclass(frozen=True, slots=True)
+class DmarcConfig:
+    """[dmarc]"""
+
+    report: bool = key(False, "send aggregate reports to the domains that ask for them")
+    organization: str = key("", "who reports, in words; default: hostname")
+    contact: str = key("postmaster", "who sends and answers for reports: an address, or a local part of ours")
+
+
+@dataclass(frozen=True, slots=True)
+class GreylistConfig:
+    """[greylist]"""
+
+    enabled: bool = key(False, "ask unknown senders to come back")
+    delay_seconds: int = key(300, "when they may come back", low=1, high=86_400)
+    window_seconds: int = key(172_800, "until when they must have come back", low=60, high=MAX_WAIT)
+    keep_days: int = key(36, "how long those are known that came back or passed DMARC", low=1, high=365)
+
+
+@dataclass(frozen=True, slots=True)
+class DnsblConfig:
+    """[dnsbl]"""
+
+    zones: list[str] = key([], "lists of bad addresses: zone, or zone=127.0.0.2,127.0.0.4 for some answers only")
+    allow_zones: list[str] = key([], "lists of good addresses, written the same: neither zones nor greylisting apply")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterConfig:
+    """[filter]"""
+
+    rspamd: str = key("", "URL of an rspamd worker, such as http://127.0.0.1:11333")
+    milter: str = key("", "a milter: inet:host:port or unix:/path")
+    password: str = key("", "rspamd's password", secret=True)
+    timeout_seconds: int = key(30, "how long its answer is waited for", low=1, high=300)
+    size_bytes: int = key(10_000_000, "messages with more octets are not shown to it", low=1024)
+    on_failure: str = key("accept", "what becomes of mail without its answer", choices=("accept", "defer"))
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file. `source` is the path it was read from, for messages."""
 
@@ -231,6 +294,13 @@ class Config:
     srs_secret: str = key("", "secret of rewritten senders of forwarded mail; none: no rewriting", secret=True)
     reports: ReportsConfig = key(ReportsConfig(), "reports to senders")
     dkim: DkimConfig = key(DkimConfig(), "signatures")
+    checks: ChecksConfig = key(ChecksConfig(), "how mail from elsewhere is checked")
+    spf: SpfConfig = key(SpfConfig(), "SPF")
+    arc: ArcConfig = key(ArcConfig(), "ARC")
+    dmarc: DmarcConfig = key(DmarcConfig(), "DMARC")
+    greylist: GreylistConfig = key(GreylistConfig(), "greylisting")
+    dnsbl: DnsblConfig = key(DnsblConfig(), "DNS lists")
+    filter: FilterConfig = key(FilterConfig(), "a content filter")
     source: str = field(default="", metadata={"internal": True})
 
 

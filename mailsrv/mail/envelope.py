@@ -55,7 +55,8 @@ class Envelope:
     """All that belongs to a message beside its octets. `received` is seconds since the epoch.
 
     `id` is the queue ID; `account` the authenticated account ("" when there was none); `client` says where it came
-    from, for people ("192.0.2.1" or "local"). `size` counts the message's octets as stored.
+    from, for people ("192.0.2.1" or "local"). `size` counts the message's octets as stored. `mailbox` is the mailbox
+    of local accounts that it goes to, "" for INBOX.
     """
 
     id: str
@@ -66,3 +67,4 @@ class Envelope:
     account: str = ""
     client: str = ""
     size: int = 0
+    mailbox: str = ""

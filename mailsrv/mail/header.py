@@ -49,6 +49,12 @@ class Header:
         for match in _FIELD.finditer(self.octets):
             yield match[1].lower(), match[2]
 
+    def raw_fields(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every field as (name in lower case, all its octets with the last CRLF), for what is signed as it stands."""
+        for match in _FIELD.finditer(self.octets):
+            octets = match[0]
+            yield match[1].lower(), octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+
     def without(self, names: frozenset[bytes]) -> bytes:
         """`octets` less every field of these names (lower case), continuation lines included."""
         if not any(self.has(name) for name in names):

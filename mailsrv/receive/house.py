@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+from mailsrv.authn.findings import Ask
 from mailsrv.config.schema import Config
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Envelope, Recipient
@@ -143,6 +144,14 @@ class Space(Protocol):
     def has(self, size: int, /) -> bool: ...
 
 
+class Senders(Protocol):
+    """Who has written before (store.senders.Senders), shared by all processes; networks are IPv4 /24 or IPv6 /64."""
+
+    def seen(self, network: str, sender: str, recipient: str, /) -> float: ...
+    def is_known(self, network: str, domain: str, /) -> bool: ...
+    def passed(self, network: str, domain: str, /) -> None: ...
+
+
 class Decisions(Protocol):
     """Where decision records go; never raises."""
 
@@ -154,7 +163,8 @@ class House:
     """The services of one process, shared by its sessions, each safe to use from many threads.
 
     `message_id` makes the id of the n-th message of a session (spool.queueid); `scratch` a place for one message;
-    `secret` keys the fake salts of SCRAM; `wait` sleeps; `tls` tells that TLS is configured.
+    `secret` keys the fake salts of SCRAM; `wait` sleeps; `tls` tells that TLS is configured. `lookups` gives the way to
+    the DNS for one message, with the message's budget; without it no sender is checked.
     """
 
     config: Config
@@ -173,11 +183,17 @@ class House:
     secret: bytes
     tls: bool
     decisions: Decisions | None = None
+    lookups: Callable[[], Ask] | None = None
+    senders: Senders | None = None
 
     def allows(self, client: str) -> bool:
         """Whether an address is in bans.allow: it is never banned, slowed down or limited in connections."""
         allow = self.config.bans.allow
         return bool(allow) and _is_in(client, tuple(allow))
+
+    def exempts(self, client: str) -> bool:
+        """Whether mail from an address is taken unchecked (checks.exempt), as it is from a unix socket."""
+        return client == "local" or _is_in(client, tuple(self.config.checks.exempt))
 
 
 @lru_cache(maxsize=4096)
