@@ -21,6 +21,9 @@ VERSION = 1
 _ADDRESS = re.compile('(?:"((?:[^"\\\\]|\\\\.)*)"|([^"@\x00-\x20\x7f]+))@([^\x00-\x20\x7f<>@,]*)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _NONCE = re.compile("[0-9a-f]{16}")
+# A name becomes a part of a path: nothing that could lead out of the account's directory, and no dot, which Maildir++
+# puts between a mailbox and those in it. store/account has the same rule (tests/crash/test_delivery.py compares them).
+_MAILBOX = re.compile("[A-Za-z0-9_-]{0,64}", re.ASCII)
 _NOTIFY = {"NEVER", "SUCCESS", "FAILURE", "DELAY"}
 
 
@@ -65,6 +68,8 @@ def _check(envelope: Envelope) -> None:
         raise GrammarError("recipients: there must be at least one")
     if envelope.size < 0 or envelope.parameters.size < 0:
         raise GrammarError("size: must not be negative")
+    if not _MAILBOX.fullmatch(envelope.mailbox):
+        raise GrammarError("mailbox: must be at most 64 letters, digits, - and _")
     for number, recipient in enumerate(envelope.recipients):
         notify = recipient.dsn.notify
         if not _NOTIFY.issuperset(notify) or ("NEVER" in notify and len(notify) > 1):

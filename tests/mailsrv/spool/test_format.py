@@ -26,6 +26,7 @@ ENVELOPE = Envelope(
     account="alice",
     client="192.0.2.1",
     size=4321,
+    mailbox="Junk",
 )
 
 # More than the grammar lets in: what is kept must be readable whatever came to be kept.
@@ -48,6 +49,7 @@ envelopes = st.builds(
     st.text(max_size=5),
     st.text(max_size=5),
     st.integers(0, 2**40),
+    st.sampled_from(["", "Junk", "a-b_9"]),
 )
 
 
@@ -73,6 +75,10 @@ def change(**values):
     return json.dumps({key: kept for key, kept in value.items() if kept != "gone"}).encode()
 
 
+NO_MAILBOXES = [
+    *[".", "..", "../bob", "/etc", "Junk/../../bob", "Junk/new", ".Junk", "Junk.old"],
+    *["Junk\n", "J\0", "J k", "Jünk", "٣", "x" * 65],
+]
 FAULTS = [
     (change(version=2), "version 2 is not known"),
     (change(version=True), "version True is not known"),
@@ -90,6 +96,8 @@ FAULTS = [
     (change(recipients=[{"address": "a@b", "dsn": {"notify": ["NEVER", "DELAY"]}}]), "NEVER alone"),
     (change(recipients=[{"address": "a@b", "dsn": {"notify": ["ALWAYS"]}}]), "NEVER alone"),
     (change(size=-1), "size: must not be negative"),
+    (change(mailbox=None), "mailbox: must be a text"),
+    *((change(mailbox=name), "mailbox: must be at most 64") for name in NO_MAILBOXES),
     (change(received="now"), "received: must be a number"),
     (b"Subject: no envelope\r\n", "not JSON"),
 ]
