@@ -8,7 +8,7 @@ Diagnostics: raises nothing; what the disk refuses is a DELAYED outcome and an e
 a FAILED one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -50,8 +50,12 @@ class QueuedSource:
         """Append `before` and then the message from octet `skip` on."""
         if before:
             file.write(before)
-        for block in self._claim.blocks(skip):
+        for block in self.blocks(skip):
             file.write([block])
+
+    def blocks(self, start: int = 0, /) -> Iterator[bytes]:
+        """The message from octet `start` on."""
+        return self._claim.blocks(start)
 
 
 class Home:

@@ -3,19 +3,22 @@
 The octets are kept as they come and written out whole, once, when it is decided where they go. Nothing is parsed here.
 
 Diagnostics: `write` raises StorageFull or StorageError when the unnamed file cannot take the octets; the message is
-then to be refused and the scratch closed.
+then to be refused and the scratch closed. `blocks` raises StorageError when they cannot be read back.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mailsrv.errors import StorageError
 from mailsrv.system.disk import Disk, UnnamedFile
 
 # A client may send its message in crumbs, and each piece that is kept costs 40 octets beside its own: small ones are
 # joined.
 _SMALL = 1024
+
+BLOCK = 1 << 18  # octets that are read at once
 
 
 class MemoryBudget:
@@ -91,6 +94,21 @@ class Scratch:
             file.write(before)
         file.copy_from(self._file, skip)
 
+    def blocks(self, start: int = 0, size: int = BLOCK) -> Iterator[bytes]:
+        """The octets from `start` on, in blocks of at most `size`; a second call begins again. While they are in memory
+        the pieces come as they are. Raises StorageError when they cannot be read back."""
+        if self._file is None:
+            for chunk in _beyond(self._chunks, start):
+                for at in range(0, len(chunk), size):
+                    yield chunk[at : at + size]  # the chunk itself when it is small
+            return
+        while start < self.size:
+            block = self._file.read_at(start, min(size, self.size - start))
+            if not block:
+                raise StorageError("the scratch file is shorter than what was written to it: see the kernel log")
+            yield block
+            start += len(block)
+
     def close(self) -> None:
         """Give memory or disk space back; the octets are gone."""
         if self._file is not None:
@@ -132,6 +150,10 @@ class Source(Protocol):
         """Append `before` and then the octets from `skip` on to a file."""
         ...
 
+    def blocks(self, start: int = 0, /) -> Iterator[bytes]:
+        """The octets from `start` on, in blocks."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Octets:
@@ -150,6 +172,12 @@ class Octets:
         """Append `before` and the message to a file."""
         first = [octets for octets in (before, self.prefix) if octets]
         self.scratch.write_to(file, self.skip, first)
+
+    def blocks(self) -> Iterator[bytes]:
+        """The octets in blocks, from the beginning at each call. Raises StorageError."""
+        if self.prefix:
+            yield self.prefix
+        yield from self.scratch.blocks(self.skip)
 
 
 def _until(chunks: list[bytes], limit: int) -> list[bytes]:

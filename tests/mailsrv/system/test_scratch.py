@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.errors import StorageFull
+from mailsrv.errors import StorageError, StorageFull
 from mailsrv.system.disk import Disk
 from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
 
@@ -33,6 +33,11 @@ def test_the_octets_are_those_that_came(chunks, bound, skip, limit):
         with disk.open_unnamed("/tmp") as file:
             octets.write_to(file, b"R: 2\r\n")
             assert file.read_at(0, 1000) == b"R: 2\r\nP: 1\r\n" + whole[skip:]
+        blocks = list(scratch.blocks(skip, 7))
+        assert b"".join(blocks) == whole[skip:]
+        assert all(0 < len(block) <= 7 for block in blocks)
+        for _ in range(2):
+            assert b"".join(octets.blocks()) == b"P: 1\r\n" + whole[skip:]
     assert budget._left == 150
     assert all(file.closed for file in disk.files)
 
@@ -79,6 +84,14 @@ def test_without_budget_even_a_small_message_spills():
     other.close()
     assert budget._left == 5
     assert scratch.head(10) == b"6"
+
+
+def test_octets_that_the_disk_lost_are_told():
+    disk, _, scratch = new_scratch()
+    scratch.write(b"x" * 200)
+    disk.files[0]._file.octets = b"x" * 150
+    with pytest.raises(StorageError, match="shorter"):
+        list(scratch.blocks())
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_taken():
