@@ -1,20 +1,35 @@
-"""The relaxed canonical forms of DKIM: header fields and a body's hash (RFC 6376 sections 3.4.2 and 3.4.4).
+"""The canonical forms of DKIM: header fields, and a body's hash (RFC 6376 section 3.4).
 
 A body passes in blocks of any size, cut anywhere, and at the speed of the C functions that search and replace octets:
 no line is ever looked at by itself. Line ends are CRLF; a bare CR or LF counts as text, as the RFC's grammar has it.
+The hash is SHA-256, the only one that is trusted still (RFC 8301 section 3.1).
 
-Diagnostics: raises nothing.
+Diagnostics: `CanonicalBody.digest` raises KeyError for a length that was not announced; nothing else raises.
 """
 
 import hashlib
+from collections.abc import Iterable
+from enum import Enum
 
 _RUN = 32768  # line ends hashed at once, when there are so many
+
+
+class Form(Enum):
+    """A canonical form, by the word that c= has for it."""
+
+    SIMPLE = "simple"
+    RELAXED = "relaxed"
 
 
 def relax_value(value: bytes) -> bytes:
     """A field's value unfolded, with every run of space and tab as one space, and none at its ends."""
     value = value.replace(b"\r\n", b"")
     return _squeeze(value).strip(b" ")
+
+
+def relax_field(name: bytes, field: bytes) -> bytes:
+    """A whole field (as it stands, CRLF included) of this name (lower case) in relaxed form, with its CRLF."""
+    return name + b":" + relax_value(field.partition(b":")[2]) + b"\r\n"
 
 
 def _squeeze(octets: bytes) -> bytes:
@@ -25,51 +40,90 @@ def _squeeze(octets: bytes) -> bytes:
     return octets
 
 
-class RelaxedBody:
-    """The SHA-256 of a body in relaxed form. Feed it with `update`, then ask for `digest` once."""
+class _Prefix:
+    """The hash of the first octets of what it is fed."""
 
-    __slots__ = ("_carry", "_digest", "_ends", "_some")
+    __slots__ = ("digest", "_left")
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        self.digest = hashlib.sha256()
+        self._left = length
+
+    def update(self, octets: bytes | memoryview) -> None:
+        if self._left:
+            self.digest.update(memoryview(octets)[: self._left])
+            self._left -= min(self._left, len(octets))
+
+
+class CanonicalBody:
+    """The SHA-256 of a body in one form, of all of it and of its beginnings. Feed it with `update`, then ask.
+
+    `lengths` are those of the beginnings (l=), in octets of the canonical form. Once `digest` or `size` was asked,
+    nothing more can be fed."""
+
+    __slots__ = ("_relaxed", "_digest", "_prefixes", "_size", "_carry", "_ends", "_closed")
+
+    def __init__(self, form: Form, lengths: Iterable[int] = ()) -> None:
+        self._relaxed = form is Form.RELAXED
         self._digest = hashlib.sha256()
+        self._prefixes = {length: _Prefix(length) for length in lengths}
+        self._size = 0
         self._carry = b""  # space, CR or both, whose meaning the next block decides
         self._ends = 0  # line ends not hashed yet: at the end of the body all but one are left out
-        self._some = False
+        self._closed = False
 
     def update(self, block: bytes) -> None:
         """The next octets of the body."""
-        octets = _squeeze(self._carry + block if self._carry else block)
-        length = len(octets)
-        length -= octets.endswith(b"\r")
-        length -= octets[length - 1 : length] == b" "
+        octets = self._carry + block if self._carry else block
+        if self._relaxed:
+            octets = _squeeze(octets)
+        length = len(octets) - octets.endswith(b"\r")
+        if self._relaxed:
+            length -= octets[length - 1 : length] == b" "
         self._carry = octets[length:]
         if self._carry:
             octets = octets[:length]
-        if b" \r\n" in octets:
+        if self._relaxed and b" \r\n" in octets:
             octets = octets.replace(b" \r\n", b"\r\n")
         length, ends = _find_end(octets)
         if length:
             self._flush_ends()
-            self._digest.update(memoryview(octets)[:length])
-            self._some = True
+            self._hash(memoryview(octets)[:length])
         self._ends += ends
 
-    def digest(self) -> bytes:
-        """The hash of what was fed: 32 octets."""
-        last = self._carry.lstrip(b" ") and self._carry  # space at the very end goes, a bare CR is text
-        if last:
+    def digest(self, length: int | None = None) -> bytes:
+        """The hash of what was fed, or of its first `length` octets in canonical form: 32 octets."""
+        self._close()
+        return (self._digest if length is None else self._prefixes[length].digest).digest()
+
+    @property
+    def size(self) -> int:
+        """How many octets the canonical form has."""
+        self._close()
+        return self._size
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        # In relaxed form space at the very end goes; a bare CR is text.
+        if self._carry.lstrip(b" "):
             self._flush_ends()
-            self._digest.update(last)
-            self._some = True
-        if self._some:
-            self._digest.update(b"\r\n")
-        return self._digest.digest()
+            self._hash(self._carry)
+        if self._size or not self._relaxed:  # only in simple form an empty body has a line end (section 3.4.3)
+            self._hash(b"\r\n")
 
     def _flush_ends(self) -> None:
         while self._ends:
             count = min(self._ends, _RUN)
-            self._digest.update(b"\r\n" * count)
+            self._hash(b"\r\n" * count)
             self._ends -= count
+
+    def _hash(self, octets: bytes | memoryview) -> None:
+        self._digest.update(octets)
+        self._size += len(octets)
+        for prefix in self._prefixes.values():
+            prefix.update(octets)
 
 
 def _find_end(octets: bytes) -> tuple[int, int]:

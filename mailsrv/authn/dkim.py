@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from mailsrv.errors import GrammarError
 from mailsrv.mail.header import Header
-from mailsrv.authn.canonical import RelaxedBody, relax_value
+from mailsrv.authn.canonical import CanonicalBody, Form, relax_value
 from mailsrv.authn.keys import PrivateKey
 
 # Listed once more than they occur: a field that somebody adds in front breaks the signature (section 8.15).
@@ -124,7 +124,7 @@ def select_fields(header: Header, chosen: FieldNames) -> SignedHeader:
 
 def hash_body(blocks: Iterable[bytes]) -> bytes:
     """The bh= of a body, for any number of signatures: its SHA-256 in relaxed form, in base64."""
-    body = RelaxedBody()
+    body = CanonicalBody(Form.RELAXED)
     for block in blocks:
         body.update(block)
     return base64.b64encode(body.digest())

@@ -9,13 +9,13 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.authn.canonical import RelaxedBody, relax_value
+from mailsrv.authn.canonical import CanonicalBody, Form, relax_value
 
 EMPTY = hashlib.sha256(b"").digest()
 
 
 def digest(*blocks: bytes) -> bytes:
-    body = RelaxedBody()
+    body = CanonicalBody(Form.RELAXED)
     for block in blocks:
         body.update(block)
     return body.digest()
