@@ -129,8 +129,10 @@ class DmarcFinding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that was found about one message."""
+    """Everything that was found about one message. `client` is the IP address it came from."""
 
+    client: str
+    helo: str
     spf: SpfFinding
     dkim: tuple[DkimFinding, ...]
     dmarc: DmarcFinding

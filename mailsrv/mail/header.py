@@ -8,7 +8,7 @@ Diagnostics: raises nothing; garbage has no fields.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,14 +55,16 @@ class Header:
             octets = match[0]
             yield match[1].lower(), octets if octets.endswith(b"\r\n") else octets + b"\r\n"
 
-    def without(self, names: frozenset[bytes]) -> bytes:
-        """`octets` less every field of these names (lower case), continuation lines included."""
+    def without(self, names: frozenset[bytes], unless: Callable[[bytes, bytes], bool] | None = None) -> bytes:
+        """`octets` less every field of these names (lower case), continuation lines included; a field stays when
+        `unless` says so of its name (lower case) and raw value."""
         if not any(self.has(name) for name in names):
             return self.octets
         kept = []
         position = 0
         for match in _FIELD.finditer(self.octets):
-            if match[1].lower() in names:
+            name = match[1].lower()
+            if name in names and not (unless and unless(name, match[2])):
                 kept.append(self.octets[position : match.start()])
                 position = match.end()
         kept.append(self.octets[position:])

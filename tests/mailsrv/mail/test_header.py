@@ -61,6 +61,25 @@ def test_last_field_without_line_end_is_removed_too() -> None:
     assert header.without(frozenset({b"bcc"})) == b"From: a@b.example\r\n"
 
 
+def test_fields_may_be_kept_by_what_they_say() -> None:
+    header = header_of(b"A: 1\r\nB: x\r\n y\r\nA: 2\r\n\r\n")
+    seen = []
+
+    def keep(name: bytes, value: bytes) -> bool:
+        seen.append((name, value))
+        return value == b" 2"
+
+    assert header.without(frozenset({b"a", b"b"}), keep) == b"A: 2\r\n"
+    assert seen == [(b"a", b" 1"), (b"b", b" x\r\n y"), (b"a", b" 2")]
+
+
+def test_fields_as_they_stand() -> None:
+    header = header_of(b"A : 1\r\nb:x\r\n\ty\r\nnot a field\r\nC: z")
+    assert list(header.raw_fields()) == [
+        (b"a", b"A : 1\r\n"), (b"b", b"b:x\r\n\ty\r\n"), (b"c", b"C: z\r\n"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("message", "octets", "length"),
     [
