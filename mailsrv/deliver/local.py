@@ -1,11 +1,13 @@
 """The one place that commits a message: to the mailboxes of local accounts and, for all other recipients, to the queue.
 
-When `commit` returns, every recipient's copy is durable: linked into the account's new/ and the directory synced, or in
-spool/queue. When it raises, nothing was kept. In between, in this order (tests/crash takes it apart at each step):
+When `commit` returns, every recipient's copy is durable: linked into new/ of its account's mailbox and the directory
+synced, or in spool/queue. When it raises, nothing was kept. In between, in this order (tests/crash takes it apart at
+each step):
 
 1. the message is written once as an unnamed file and synced; its Maildir name derives from its ID;
-2. it is linked into each account's new/, then each directory is synced (the first sync commits all links on a
-   journalling file system, so that the others cost little); an account on another file system gets a copy of its own;
+2. it is linked into each account's new/, that of INBOX or of the mailbox which the envelope names (made durable before,
+   with all above it), then each directory is synced (the first sync commits all links on a journalling file system, so
+   that the others cost little); an account on another file system gets a copy of its own;
 3. an account that fails is unlinked again and its recipients join the remote ones, as do those of whose delivery the
    sender wants to be told: the queue's runner writes such reports;
 4. these get one queue file;
@@ -63,9 +65,10 @@ class Committed:
 
 @dataclass(slots=True)
 class _Copy:
-    """A name to be made for one account; `error` once it has failed."""
+    """A name to be made for one account, in this mailbox; `error` once it has failed."""
 
     account: str
+    mailbox: str
     directory: str = ""
     linked: bool = False
     error: StorageError | None = None
@@ -95,7 +98,7 @@ class LocalDelivery:
         size = len(return_path) + octets.size
         name = self._name(envelope, size)
         confirmed = _confirmed(envelope)
-        copies = _copies(r for r in envelope.recipients if r.account not in confirmed)
+        copies = _copies(envelope.mailbox, (r for r in envelope.recipients if r.account not in confirmed))
         try:
             self._deliver(copies, name, (return_path, octets), again)
             failed = {copy.account: str(copy.error) for copy in copies if copy.error is not None}
@@ -120,7 +123,7 @@ class LocalDelivery:
         began = self.clock.now()
         size = len(return_path) + octets.size
         name = self._name(envelope, size)
-        copies = _copies(envelope.recipients)
+        copies = _copies(envelope.mailbox, envelope.recipients)
         try:
             self._deliver(copies, name, (return_path, octets), again)
         except StorageError as error:
@@ -163,7 +166,7 @@ class LocalDelivery:
         file = None
         for copy in copies:
             try:
-                copy.directory = self.store.new_directory(copy.account)
+                copy.directory = self.store.new_directory(copy.account, copy.mailbox)
                 if file is None:
                     file = self._open(copy)
             except StorageError as error:
@@ -174,8 +177,8 @@ class LocalDelivery:
         try:
             return self.disk.open_unnamed(copy.directory)
         except Missing:
-            # Removed while we run: a new Maildir is made, as for an account that is new.
-            self.store.prepare(copy.account)
+            # Removed while we run: it is made again, as for an account or a mailbox that is new.
+            self.store.prepare(copy.account, mailbox=copy.mailbox)
             return self.disk.open_unnamed(copy.directory)
 
     def _link(self, copy: _Copy, name: str, file: UnnamedFile, again: Again) -> None:
@@ -199,7 +202,7 @@ class LocalDelivery:
         try:
             file.link(copy.directory, name)
         except Missing:
-            self.store.prepare(copy.account)
+            self.store.prepare(copy.account, mailbox=copy.mailbox)
             file.link(copy.directory, name)
         except CrossDevice:
             with self.disk.open_unnamed(copy.directory) as own:
@@ -208,7 +211,11 @@ class LocalDelivery:
                 own.link(copy.directory, name)
 
     def _was_delivered(self, copy: _Copy, name: str) -> bool:
-        """Whether a mail program has the message already: it moves what it has seen from new/ to cur/."""
+        """Whether a mail program has the message already: it moves what it has seen from new/ to cur/.
+
+        Not whether it lies in another mailbox: to read all of them for each repeated delivery would cost more than the
+        second copy of a message that somebody moved in the moments between a crash and the next attempt.
+        """
         current = copy.directory.removesuffix("new") + "cur"
         try:
             return any(found.startswith(name + FLAGS_MARK) or found == name for found in self.disk.names(current))
@@ -248,8 +255,8 @@ class LocalDelivery:
             self.announcer.announce(*delivered)
             named = [str(one.original or one.address) for one in envelope.recipients if one.account in delivered]
             events.attempt(
-                self.log, id=envelope.id, to=",".join(named), account=",".join(delivered), status="delivered",
-                relay=RELAY, delays=delays, dsn="2.0.0", reason="",
+                self.log, id=envelope.id, to=",".join(named), account=",".join(delivered),
+                mailbox=envelope.mailbox, status="delivered", relay=RELAY, delays=delays, dsn="2.0.0", reason="",
             )  # fmt: skip
 
 
@@ -261,6 +268,6 @@ def _confirmed(envelope: Envelope) -> frozenset[str]:
     return frozenset(r.account for r in envelope.recipients if r.account and "SUCCESS" in r.dsn.notify)
 
 
-def _copies(recipients: Iterable[Recipient]) -> list[_Copy]:
+def _copies(mailbox: str, recipients: Iterable[Recipient]) -> list[_Copy]:
     """One copy for each account among the recipients, in their order."""
-    return [_Copy(account) for account in dict.fromkeys(r.account for r in recipients if r.account)]
+    return [_Copy(account, mailbox) for account in dict.fromkeys(r.account for r in recipients if r.account)]

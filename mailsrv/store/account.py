@@ -1,9 +1,10 @@
 """The accounts' directories: a Maildir each under data_dir/accounts, made durable before anything is linked into them.
 
-Nothing in a Maildir is changed or removed here.
+Mailboxes other than INBOX are Maildirs in it whose names begin with a dot (Maildir++), made when the first message for
+them comes. Nothing in a Maildir is changed or removed here.
 
-Diagnostics: StorageError when a directory cannot be made; ValueError for a name that no account can have, which the
-configuration has checked before.
+Diagnostics: StorageError when a directory cannot be made; ValueError for a name that no account or no mailbox can have,
+which the configuration and the reader of queue files have checked before.
 """
 
 import re
@@ -14,8 +15,12 @@ from mailsrv.system.disk import Disk
 
 ACCOUNTS = "accounts"
 LEAVES = ("tmp", "new", "cur")
+# An empty file in every mailbox but INBOX. Programs that deliver into such a directory and keep the quota of Maildir++
+# see by it that maildirsize lies in the directory above.
+MARK = "maildirfolder"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+_MAILBOX = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # as in spool/format: no dot, which parts levels in Maildir++
 
 
 class Store:
@@ -24,21 +29,25 @@ class Store:
     def __init__(self, disk: Disk, data_dir: str) -> None:
         self._disk = disk
         self._root = f"{data_dir}/{ACCOUNTS}"
-        self._prepared: set[str] = set()
+        self._prepared: set[str] = set()  # directories
         self._lock = threading.Lock()
 
-    def directory(self, account: str) -> str:
-        """The account's Maildir, which may not exist yet."""
+    def directory(self, account: str, mailbox: str = "") -> str:
+        """The Maildir of the account's mailbox ("" for INBOX, which is the account's own); it may not exist yet."""
         if not _NAME.fullmatch(account):
             # A name with a slash or a leading dot would lead out of accounts/.
             raise ValueError(f"{account!r} is not the name of an account")
-        return f"{self._root}/{account}"
+        if not mailbox:
+            return f"{self._root}/{account}"
+        if not _MAILBOX.fullmatch(mailbox):
+            raise ValueError(f"{mailbox!r} is not the name of a mailbox")
+        return f"{self._root}/{account}/.{mailbox}"
 
-    def prepare(self, *accounts: str) -> None:
-        """Make the accounts' tmp, new and cur where they are missing; all are durable afterwards.
+    def prepare(self, *accounts: str, mailbox: str = "") -> None:
+        """Make the accounts' tmp, new and cur where they are missing, and those of the mailbox; all are durable then.
 
         What is there already is synced too: another process may have made it and crashed before it did so, or it was
-        brought here by hand (a restored account). One sync an account, and two for all.
+        brought here by hand (a restored account). One sync an account and mailbox, and two for all.
 
         An account that fails keeps no other from being prepared; the first failure is raised at the end.
         """
@@ -46,8 +55,7 @@ class Store:
         failures = []
         for account in accounts:
             try:
-                self._make(self.directory(account))
-                made.append(account)
+                made += self._make(account, mailbox)
             except StorageError as error:
                 failures.append(error)
         if made:
@@ -58,18 +66,35 @@ class Store:
         if failures:
             raise failures[0]
 
-    def _make(self, directory: str) -> None:
-        """One Maildir, durable up to its own name."""
+    def _make(self, account: str, mailbox: str) -> list[str]:
+        """One Maildir, and the mailbox in it, durable up to the account's own name; gives their directories."""
+        directories = [self.directory(account)]
+        self._make_leaves(directories[0])
+        if mailbox:
+            directories.append(self._make_inner(account, mailbox))
+        for directory in reversed(directories):
+            self._disk.sync_directory(directory)
+        return directories
+
+    def _make_inner(self, account: str, mailbox: str) -> str:
+        """A mailbox's Maildir. Its mark is there before cur/, by which others know a mailbox."""
+        directory = self.directory(account, mailbox)
+        if not self._disk.exists(f"{directory}/{MARK}"):
+            self._disk.make_directories(directory)
+            self._disk.append(f"{directory}/{MARK}", b"")
+        self._make_leaves(directory)
+        return directory
+
+    def _make_leaves(self, directory: str) -> None:
         for leaf in LEAVES:
             if not self._disk.exists(f"{directory}/{leaf}"):
                 self._disk.make_directories(f"{directory}/{leaf}")
-        self._disk.sync_directory(directory)
 
-    def new_directory(self, account: str) -> str:
-        """The account's new/, prepared once per process: another one may have made it and crashed before syncing."""
-        directory = self.directory(account)
-        if account not in self._prepared:
-            self.prepare(account)
+    def new_directory(self, account: str, mailbox: str = "") -> str:
+        """The mailbox's new/, prepared once per process: another one may have made it and crashed before syncing."""
+        directory = self.directory(account, mailbox)
+        if directory not in self._prepared:
+            self.prepare(account, mailbox=mailbox)
         return f"{directory}/new"
 
     def mailboxes(self, account: str) -> list[str]:

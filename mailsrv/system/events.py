@@ -42,6 +42,7 @@ FIELDS = {
     "id": "id of the session (11 characters), or of the message (the session's id and more)",
     "kind": "kind of listener (smtp, submission, ...), of process, or of report (failed, delayed, succeeded)",
     "listeners": "where the server listens",
+    "mailbox": "mailbox of the account, empty for INBOX",
     "mechanism": "SASL mechanism",
     "messages": "messages accepted in the session",
     "names": "names that a certificate is good for",
@@ -81,7 +82,7 @@ EVENTS = {
     ),
     "attempt": Event(
         "info",
-        ("id", "to", "account", "status", "relay", "delays", "dsn", "reason"),
+        ("id", "to", "account", "mailbox", "status", "relay", "delays", "dsn", "reason"),
         "one try to deliver to one account or recipient; level warning when its status is failed",
     ),
     "queued": Event("info", ("id", "recipients", "reason"), "a message lies in spool/queue for these recipients"),
@@ -196,8 +197,9 @@ def refused(
 
 
 def attempt(
-    log: Log, *, id: str, to: str, account: str, status: str, relay: str, delays: str, dsn: str, reason: str
-) -> None:
+    log: Log, *, id: str, to: str, account: str, mailbox: str = "", status: str, relay: str, delays: str, dsn: str,
+    reason: str,
+) -> None:  # fmt: skip
     """One try to deliver, per account or recipient; `delays` comes from the function of that name."""
     log.write(
         "attempt",
@@ -206,6 +208,7 @@ def attempt(
             "id": id,
             "to": to,
             "account": account,
+            "mailbox": mailbox,
             "status": status,
             "relay": relay,
             "delays": delays,

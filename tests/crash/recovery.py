@@ -1,6 +1,6 @@
 """What must be true of a disk on which a delivery was cut off, or cut off right after its 250."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailsrv.errors import StorageError
 from mailsrv.deliver.local import Again, LocalDelivery
@@ -9,7 +9,7 @@ from mailsrv.mail.envelope import Envelope, Recipient
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.format import decode
 from mailsrv.spool.layout import prepare
-from mailsrv.store.account import Store
+from mailsrv.store.account import LEAVES, MARK, Store
 from mailsrv.store.quota import Quota
 from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
 
@@ -34,13 +34,16 @@ class Silent:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A message and the world it meets. `made`: accounts that exist; `broken`: (operation, account) that fails."""
+    """A message and the world it meets. `made`: accounts that exist; `broken`: (operation, account or a directory in it)
+    that fails; `mailbox`: where the message goes, "" for INBOX; `mailboxes`: accounts that have this mailbox."""
 
     name: str
     accounts: tuple = ()
     remote: tuple = ()
     made: tuple = ()
     broken: tuple = ()
+    mailbox: str = ""
+    mailboxes: tuple = ()
 
     def __str__(self):
         return self.name
@@ -49,7 +52,21 @@ class Scenario:
     def envelope(self):
         local = [Recipient(Address(account, "example.org"), account=account) for account in self.accounts]
         remote = [Recipient(Address(name, "remote.example")) for name in self.remote]
-        return Envelope(IDENTIFIER, 1.0, Address("carol", "remote.example"), (*local, *remote), size=len(PREFIX + BODY))
+        sender = Address("carol", "remote.example")
+        return Envelope(IDENTIFIER, 1.0, sender, (*local, *remote), size=len(PREFIX + BODY), mailbox=self.mailbox)
+
+    @property
+    def is_steady(self):
+        """Whether every directory is there."""
+        there = set(self.accounts)
+        return set(self.made) == there and (not self.mailbox or set(self.mailboxes) == there)
+
+    def prepare(self, store):
+        """Make what is there before the message comes."""
+        for account in self.made:
+            store.prepare(account)
+        for account in self.mailboxes:
+            store.prepare(account, mailbox=self.mailbox)
 
     def refuse(self, operation, path):
         for broken, account in self.broken:
@@ -63,8 +80,7 @@ def new_disk(scenario):
     disk = FakeDisk()
     prepare(disk, DATA)
     disk.make_directories(f"{DATA}/accounts")
-    for account in scenario.made:
-        Store(disk, DATA).prepare(account)
+    scenario.prepare(Store(disk, DATA))
     disk.settle()
     disk.refuse = scenario.refuse if scenario.broken else None
     return disk
@@ -76,9 +92,13 @@ def new_delivery(disk, scenario=None):
     delivery = LocalDelivery(
         disk, store, Spool(disk, DATA), Quota(disk, store, clock), Silent(), FakeLog(), clock, HOSTNAME
     )
-    # A process that has delivered to these accounts before: the message's own operations are all that happens.
-    for account in scenario.made if scenario else ():
-        store._prepared.add(account)
+    if scenario:
+        # A process that has delivered there before: the message's own operations are all that happens.
+        other = FakeDisk()
+        known = Store(other, DATA)
+        other.make_directories(f"{DATA}/accounts")
+        scenario.prepare(known)
+        store._prepared.update(known._prepared)
     return delivery
 
 
@@ -96,6 +116,8 @@ def find_faults(scenario, image, acknowledged):
             faults.append(f"{path} is torn")
         if octets is not None and "/queue/" in path:
             faults += _check_queued(path, octets)
+        if octets is None and path.endswith("/.Junk/cur") and f"{path[: -len('cur')]}{MARK}" not in image:
+            faults.append(f"{path} has no mark beside it")
     if faults or not acknowledged:
         return faults
     return _replay(scenario, image)
@@ -120,12 +142,22 @@ def _replay(scenario, image):
         remote = [r.address.local_part for r in envelope.recipients if not r.account]
         local = tuple(r for r in envelope.recipients if r.account)
         if local:
-            again = Envelope(IDENTIFIER, envelope.received, envelope.reverse_path, local, size=envelope.size)
-            new_delivery(disk).commit(again, message(), RETURN_PATH, Again.YES)
+            new_delivery(disk).commit(replace(envelope, recipients=local), message(), RETURN_PATH, Again.YES)
     faults = [] if sorted(remote) == sorted(scenario.remote) else [f"queued for {remote}, not for {scenario.remote}"]
     for account in scenario.accounts:
-        new = f"{DATA}/accounts/{account}/new"
-        copies = disk.names(new) if disk.exists(new) else []
-        if len(copies) != 1:
-            faults.append(f"{account} has {len(copies)} copies")
+        faults += _check_account(disk, scenario, account)
     return faults
+
+
+def _check_account(disk, scenario, account):
+    """One copy, in the right mailbox, which is whole."""
+    store = Store(disk, DATA)
+    faults = []
+    for mailbox in {"", "Junk"}:
+        new = f"{store.directory(account, mailbox)}/new"
+        copies = disk.names(new) if disk.exists(new) else []
+        if len(copies) != (mailbox == scenario.mailbox):
+            faults.append(f"{account} has {len(copies)} copies in {mailbox or 'INBOX'}")
+    wanted = (*LEAVES, MARK) if scenario.mailbox else LEAVES
+    home = store.directory(account, scenario.mailbox)
+    return faults + [f"{home}/{name} is missing" for name in wanted if not disk.exists(f"{home}/{name}")]

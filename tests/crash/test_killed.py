@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ RECIPIENTS = (
 THREADS = 4
 
 
-def deliver(data_dir, acknowledgements):
+def deliver(data_dir, acknowledgements, mailbox):
     """The process: deliver without end, one line with the ID for each message that was kept."""
     disk, clock = Disk(), SystemClock()
     store = Store(disk, data_dir)
@@ -40,7 +41,7 @@ def deliver(data_dir, acknowledgements):
     def work():
         while True:
             identifier = child(ids.new(), 0)
-            envelope = Envelope(identifier, clock.now(), None, RECIPIENTS, size=len(PREFIX + BODY))
+            envelope = Envelope(identifier, clock.now(), None, RECIPIENTS, size=len(PREFIX + BODY), mailbox=mailbox)
             delivery.commit(envelope, message(), RETURN_PATH)
             os.write(acknowledgements, identifier.encode() + b"\n")
 
@@ -51,15 +52,15 @@ def deliver(data_dir, acknowledgements):
         thread.join()
 
 
-@pytest.mark.parametrize("count", [1, 7, 30])
-def test_killed_after_so_many_acknowledgements(tmp_path, count):
+@pytest.mark.parametrize(("count", "mailbox"), [(1, ""), (7, ""), (30, ""), (1, "Junk"), (7, "Junk")])
+def test_killed_after_so_many_acknowledgements(tmp_path, count, mailbox):
     prepare(Disk(), str(tmp_path))
     reader, writer = os.pipe()
     process = os.fork()
     if not process:
         os.close(reader)
         try:
-            deliver(str(tmp_path), writer)
+            deliver(str(tmp_path), writer, mailbox)
         finally:
             os._exit(1)
     os.close(writer)
@@ -72,12 +73,13 @@ def test_killed_after_so_many_acknowledgements(tmp_path, count):
     assert len(identifiers) >= count
 
     for account in ("alice", "bob"):
-        files = list((tmp_path / f"accounts/{account}/new").iterdir())
+        home = Path(Store(Disk(), str(tmp_path)).directory(account, mailbox))
+        files = list((home / "new").iterdir())
         assert {file.read_bytes() for file in files} == {RETURN_PATH + PREFIX + BODY}
         found = [file.name.split(".")[1] for file in files]
         assert len(found) == len(set(found))
         assert identifiers <= set(found)
-        assert list((tmp_path / f"accounts/{account}/tmp").iterdir()) == []
+        assert list((home / "tmp").iterdir()) == []
     queued = list((tmp_path / "spool/queue").iterdir())
     assert identifiers <= {file.name for file in queued}
     for file in queued:

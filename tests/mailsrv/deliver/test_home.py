@@ -56,8 +56,8 @@ class Household(Spools):
             hop = NextHop(HopKind.LOCAL, "")
             return self.home.deliver(Job(Delivery(claim, None, NOW), hop, tuple(indexes), SENDER))
 
-    def new(self, account):
-        return [path.read_bytes() for path in (self.path / "accounts" / account / "new").glob("*")]
+    def new(self, account, mailbox=""):
+        return [path.read_bytes() for path in Path(self.store.directory(account, mailbox), "new").glob("*")]
 
     def rest(self):
         """What was queued anew: the recipients of each message."""
@@ -68,6 +68,11 @@ class Household(Spools):
                 assert octets == MESSAGE
                 found.append([(str(one.address), one.account) for one in decode(line).envelope.recipients])
         return found
+
+    def mailboxes(self):
+        """Where the messages in the queue are to go."""
+        paths = (self.path / "spool" / "queue").iterdir()
+        return {decode(path.read_bytes().partition(b"\n")[0]).envelope.mailbox for path in paths}
 
 
 @pytest.fixture
@@ -113,6 +118,24 @@ def test_an_alias_of_addresses_elsewhere(house):
     house.put("away@example.org", "mixed@example.org")
     assert brief(house.deliver((0, 1))) == [(0, Status.EXPANDED, "2.0.0"), (1, Status.EXPANDED, "2.0.0")]
     assert sorted(house.rest()) == [[("x@remote.example", "")], [("x@remote.example", ""), ("y@remote.example", "")]]
+
+
+def test_what_was_put_in_quarantine_goes_there_from_the_queue(house):
+    house.put("x@remote.example", account("ada"), mailbox="Junk")
+    for _ in range(2):  # the second time after a crash
+        assert brief(house.deliver((1,))) == [(1, Status.DELIVERED, "2.0.0")]
+    assert house.new("ada", "Junk") == [b"Return-Path: <carol@example.org>\r\n" + MESSAGE]
+    assert house.new("ada") == []
+    assert house.log.named("attempt")[0]["mailbox"] == "Junk"
+
+
+def test_quarantine_holds_for_the_members_of_an_alias_and_for_who_waits(house):
+    house.put("both@example.org", "mixed@example.org", mailbox="Junk")
+    house.full.add("bob")
+    assert brief(house.deliver((0, 1))) == [(0, Status.EXPANDED, "2.0.0"), (1, Status.EXPANDED, "2.0.0")]
+    assert (len(house.new("ada", "Junk")), house.new("ada"), house.new("bob", "Junk")) == (1, [], [])
+    assert sorted(house.rest()) == [[("both@example.org", "bob")], [("x@remote.example", "")]]
+    assert house.mailboxes() == {"Junk"}
 
 
 def test_a_full_mailbox_waits(house):

@@ -1,8 +1,10 @@
 """Local delivery on a real disk: files, replies' values and log; power cuts are tests/crash."""
 
 import os
+import shutil
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -53,8 +55,8 @@ class House:
         scratch.write(octets)
         return Octets(b"Received: y\r\n", scratch)
 
-    def new(self, account):
-        return sorted((self.path / f"accounts/{account}/new").glob("*"))
+    def new(self, account, mailbox=""):
+        return sorted((Path(self.store.directory(account, mailbox)) / "new").glob("*"))
 
     def queued(self):
         return [decode(p.read_bytes().partition(b"\n")[0]).envelope for p in (self.path / "spool/queue").iterdir()]
@@ -72,8 +74,8 @@ def local(*names, domain="example.org"):
 ERIN = Recipient(Address("erin", "remote.example"))
 
 
-def envelope(*recipients, identifier=ID):
-    return Envelope(identifier, FakeClock().now() - 2, None, recipients)
+def envelope(*recipients, identifier=ID, mailbox=""):
+    return Envelope(identifier, FakeClock().now() - 2, None, recipients, mailbox=mailbox)
 
 
 @pytest.mark.parametrize("bound", [1000, 0], ids=["memory", "spilled"])
@@ -176,16 +178,78 @@ def test_two_messages_of_one_id_are_an_error_and_harm_nothing(house):
     assert house.new("bob") == []
 
 
+@pytest.mark.parametrize("mailbox", ["", "Junk"])
 @pytest.mark.parametrize("moved", [False, True], ids=["new", "cur"])
-def test_the_runner_finds_what_was_delivered_before_the_crash(house, moved):
-    house.delivery.commit(envelope(*local("alice")), house.message(), RETURN_PATH)
+def test_the_runner_finds_what_was_delivered_before_the_crash(house, moved, mailbox):
+    house.delivery.commit(envelope(*local("alice"), mailbox=mailbox), house.message(), RETURN_PATH)
     if moved:
-        (file,) = house.new("alice")
-        file.rename(house.path / f"accounts/alice/cur/{file.name}:2,S")
-    result = house.delivery.commit(envelope(*local("alice", "bob")), house.message(), RETURN_PATH, Again.YES)
+        (file,) = house.new("alice", mailbox)
+        file.rename(file.parent.parent / f"cur/{file.name}:2,S")
+    again = envelope(*local("alice", "bob"), mailbox=mailbox)
+    result = house.delivery.commit(again, house.message(), RETURN_PATH, Again.YES)
     assert result.delivered == ("alice", "bob")
-    assert len(house.new("alice")) == (0 if moved else 1)
-    assert len(house.new("bob")) == 1
+    assert len(house.new("alice", mailbox)) == (0 if moved else 1)
+    assert len(house.new("bob", mailbox)) == 1
+
+
+def test_quarantine_lands_in_junk_of_each_account(house):
+    result = house.delivery.commit(
+        envelope(*local("alice", "bob"), ERIN, mailbox="Junk"), house.message(), RETURN_PATH
+    )  # fmt: skip
+    assert (result.delivered, result.queued) == (("alice", "bob"), (ERIN,))
+    (one,), (two,) = house.new("alice", "Junk"), house.new("bob", "Junk")
+    assert one.stat().st_ino == two.stat().st_ino
+    assert one.read_bytes() == b"Return-Path: <>\r\nReceived: y\r\nSubject: x\r\n\r\nbody\r\n"
+    assert house.new("alice") == house.new("bob") == []
+    assert house.announced == ["alice", "bob"]
+    (attempt,) = house.log.named("attempt")
+    assert (attempt["account"], attempt["mailbox"]) == ("alice,bob", "Junk")
+    assert [(queued.recipients, queued.mailbox) for queued in house.queued()] == [((ERIN,), "Junk")]
+
+
+def test_lmtp_delivers_into_junk_too(house):
+    result = house.delivery.commit_each(envelope(*local("alice"), mailbox="Junk"), house.message(), RETURN_PATH)
+    assert result == {"alice": None}
+    assert (len(house.new("alice", "Junk")), house.new("alice")) == (1, [])
+
+
+def test_a_junk_that_fails_waits_in_the_queue_for_junk(house):
+    house.store.prepare("alice", "bob")
+    (house.path / "accounts/bob/.Junk").write_bytes(b"no directory")
+    result = house.delivery.commit(envelope(*local("bob", "alice"), mailbox="Junk"), house.message(), RETURN_PATH)
+    assert (result.delivered, list(result.failed)) == (("alice",), ["bob"])
+    assert [(queued.recipients, queued.mailbox) for queued in house.queued()] == [(local("bob"), "Junk")]
+    assert house.new("bob") == []
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["mailbox", "account"])
+def test_a_junk_that_was_removed_is_made_again(house, above):
+    first = envelope(*local("alice", "bob"), mailbox="Junk")
+    house.delivery.commit(first, house.message(), RETURN_PATH)
+    for account in ("alice", "bob"):
+        shutil.rmtree(house.store.directory(account, "" if above else "Junk"))
+    result = house.delivery.commit(replace(first, id="dZJjly8m63W1"), house.message(), RETURN_PATH)
+    assert result.delivered == ("alice", "bob")
+    for account in ("alice", "bob"):
+        assert len(house.new(account, "Junk")) == 1
+        names = {path.name for path in Path(house.store.directory(account, "Junk")).iterdir()}
+        assert names == {"tmp", "new", "cur", "maildirfolder"}
+        assert Path(house.store.directory(account), "cur").is_dir()
+
+
+def test_inbox_needs_no_junk_and_is_counted_without_one(house, monkeypatch):
+    """What INBOX costs is counted on the fake disk (tests/crash); here, that nothing is even looked at."""
+    seen = []
+    monkeypatch.setattr(Store, "_make_inner", lambda *given: seen.append(given))
+    house.delivery.commit(envelope(*local("alice")), house.message(), RETURN_PATH)
+    assert seen == []
+    assert list((house.path / "accounts/alice").glob(".*")) == []
+
+
+def test_a_mailbox_that_no_account_can_have_is_a_mistake_of_the_program(house):
+    with pytest.raises(ValueError):
+        house.delivery.commit(envelope(*local("alice"), mailbox="../bob"), house.message(), RETURN_PATH)
+    assert house.queued() == house.log.events == []
 
 
 def test_a_full_disk_keeps_nothing(house, monkeypatch):
@@ -217,6 +281,16 @@ def test_deliveries_count_for_the_quota(house):
     assert house.quota.room("alice", 1000, 10)
     house.delivery.commit(envelope(*local("alice")), house.message(), RETURN_PATH)
     assert house.quota.usage("alice", 1000).octets == house.new("alice")[0].stat().st_size
+
+
+def test_what_lies_in_junk_counts_for_the_quota(house):
+    house.store.prepare("alice")
+    assert house.quota.room("alice", 1000, 10)
+    house.delivery.commit(envelope(*local("alice"), mailbox="Junk"), house.message(), RETURN_PATH)
+    octets = house.new("alice", "Junk")[0].stat().st_size
+    assert house.quota.usage("alice", 1000).octets == octets
+    (house.path / "accounts/alice/maildirsize").unlink()
+    assert house.quota.usage("alice", 1000).octets == octets
 
 
 def test_a_quota_that_cannot_be_counted_changes_nothing(house, monkeypatch):

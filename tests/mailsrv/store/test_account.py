@@ -1,12 +1,13 @@
 """The accounts' Maildirs: made once, durable, and never outside of accounts/."""
 
+import multiprocessing
 import os
 
 import pytest
 
 from mailsrv.errors import StorageError
 from mailsrv.store import notify, quota
-from mailsrv.store.account import ACCOUNTS, LEAVES, Store
+from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
 
 from tests.fakes.disk import FakeDisk
@@ -59,6 +60,90 @@ def test_an_account_that_fails_keeps_no_other_from_being_prepared():
     assert store.new_directory("bob") == "/d/accounts/bob/new"
 
 
+def test_a_mailbox_is_a_marked_maildir_in_the_account(tmp_path):
+    store = Store(Disk(), str(tmp_path))
+    assert store.new_directory("alice", "Junk") == f"{tmp_path}/accounts/alice/.Junk/new"
+    assert sorted(os.listdir(tmp_path / "accounts/alice")) == [".Junk", "cur", "new", "tmp"]
+    junk = tmp_path / "accounts/alice/.Junk"
+    assert sorted(os.listdir(junk)) == ["cur", "maildirfolder", "new", "tmp"]
+    assert (junk / MARK).read_bytes() == b""
+    assert [path.stat().st_mode & 0o777 for path in (junk, junk / "new", junk / MARK)] == [0o700, 0o700, 0o600]
+
+
+def test_a_mailbox_is_durable_whatever_existed_before():
+    for existing in ("", "/tmp", "/.Junk", "/.Junk/new", "/.Junk/cur"):
+        disk = FakeDisk()
+        disk._make(f"/d/accounts/alice{existing}")
+        disk.root.durable = dict(disk.root.names)
+        Store(disk, "/d").prepare("alice", mailbox="Junk")
+        wanted = {f"/d/accounts/alice/{leaf}" for leaf in LEAVES}
+        wanted |= {f"/d/accounts/alice/.Junk/{name}" for name in (*LEAVES, MARK)}
+        for image in disk.images():
+            assert wanted <= image.keys()
+
+
+def test_a_mailbox_is_prepared_once_per_process_and_inbox_without_it():
+    disk = FakeDisk()
+    disk._make("/d")
+    store = Store(disk, "/d")
+    store.new_directory("alice")
+    assert not disk.exists("/d/accounts/alice/.Junk")
+    store.new_directory("alice", "Junk")
+    disk.operations.clear()
+    store.new_directory("alice", "Junk")
+    store.new_directory("alice")
+    assert disk.operations == []
+    Store(disk, "/d").new_directory("alice", "Junk")
+    assert [operation for operation, _ in disk.operations] == ["sync"] * 4
+
+
+def test_a_mailbox_that_cannot_be_made_is_tried_again():
+    disk = FakeDisk()
+    disk._make("/d")
+    store = Store(disk, "/d")
+    disk.refuse = lambda operation, path: StorageError("no") if path.endswith(MARK) else None
+    with pytest.raises(StorageError):
+        store.new_directory("alice", "Junk")
+    assert not disk.exists("/d/accounts/alice/.Junk/cur")
+    disk.refuse = None
+    assert store.new_directory("alice", "Junk") == "/d/accounts/alice/.Junk/new"
+    assert disk.exists(f"/d/accounts/alice/.Junk/{MARK}")
+
+
+def make_mailboxes(data_dir, count, barrier):
+    store = Store(Disk(), data_dir)
+    for number in range(count):
+        barrier.wait(60)
+        directory = store.new_directory(f"a{number}", "Junk")
+        with Disk().open_unnamed(directory) as file:
+            file.link(directory, str(os.getpid()))
+
+
+def test_two_processes_make_the_same_mailbox(tmp_path):
+    several = multiprocessing.get_context("fork")
+    barrier = several.Barrier(2)
+    processes = [several.Process(target=make_mailboxes, args=(str(tmp_path), 10, barrier)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    for number in range(10):
+        junk = tmp_path / f"accounts/a{number}/.Junk"
+        assert sorted(os.listdir(junk)) == ["cur", "maildirfolder", "new", "tmp"]
+        assert len(os.listdir(junk / "new")) == 2
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a/b", "../bob", ".Junk", "Junk.old", "Jünk", "a\n", " ", "x" * 65])
+def test_a_name_that_no_mailbox_has(tmp_path, name):
+    store = Store(Disk(), str(tmp_path))
+    with pytest.raises(ValueError):
+        store.directory("alice", name)
+    with pytest.raises(ValueError):
+        store.new_directory("alice", name)
+    assert not list(tmp_path.rglob("*"))
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../bob", "a/b", ".hidden", "Alice", "a\n", "x" * 65])
 def test_a_name_that_no_account_has(tmp_path, name):
     with pytest.raises(ValueError):
@@ -77,7 +162,8 @@ def test_mailboxes_are_the_maildir_and_what_begins_with_a_dot(tmp_path):
 
 def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-store.5", "FILES"))
-    assert documented == {*(f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)), notify.WATCH}
+    inbox = {f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)}
+    assert documented == {*inbox, f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.Junk/{MARK}", notify.WATCH}
 
 
 def test_the_page_has_the_numbers_of_the_code():
