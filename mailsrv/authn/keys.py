@@ -1,31 +1,36 @@
-"""DKIM keys: making, reading and using private ones, and the DNS records of public ones (RFC 6376 section 3.6, 8463).
+"""DKIM keys: making, reading and using private ones, and public ones as the DNS has them (RFC 6376 section 3.6, 8463).
 
-The door to `cryptography` for signing: the arithmetic is OpenSSL's, never Python's. Nothing here touches a file or the
-DNS. RSA keys have 2048 bits when made here; shorter than 1024 bits none is used (RFC 8301 section 3.2).
+The door to `cryptography` for signing and verifying: the arithmetic is OpenSSL's, never Python's. Nothing here touches
+a file or the DNS. RSA keys have 2048 bits when made here; shorter than 1024 bits none is used (RFC 8301 section 3.2).
+Of foreign keys those with more than 8192 bits or a strange exponent are not used: their cost is the sender's choice.
 
-Diagnostics: `parse_private_key` and `parse_record` raise GrammarError with what is wrong with the text.
+Diagnostics: `parse_private_key`, `parse_record` and what reads its parts raise GrammarError with what is wrong with
+the text. A public key that cannot be used raises nothing: its `fault` says why, and it verifies nothing.
 """
 
 import base64
-import binascii
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from mailsrv.errors import GrammarError
+from mailsrv.text.tags import parse_base64, parse_tags
 
 RSA_BITS = 2048
 LEAST_RSA_BITS = 1024
+MOST_RSA_BITS = 8192
 STRING_OCTETS = 255  # of one character-string of a TXT record, RFC 1035 section 3.3
 
-_TAG = re.compile(r"[ \t\r\n]*([A-Za-z][A-Za-z0-9_]*)[ \t\r\n]*=([^;]*)")
-_SPACE = re.compile(r"[ \t\r\n]+")
+# Of a record: a key of MOST_RSA_BITS takes some 1400. Records are kept in a cache, which must not be one of notes.
+_MOST_RECORD = 4096
+_MOST_EXPONENT_BITS = 33  # 65537 is what there is; OpenSSL's time grows with the exponent
+
 _PREHASHED = Prehashed(hashes.SHA256())
 _PKCS1 = padding.PKCS1v15()
 
@@ -52,6 +57,36 @@ class PublicKey:
     def record(self) -> str:
         """The text of its TXT record."""
         return f"v=DKIM1; k={self.algorithm.value}; p={base64.b64encode(self.octets).decode()}"
+
+    @property
+    def bits(self) -> int:
+        """The size of the key, 0 if it cannot be read."""
+        return _load(self).bits
+
+    @property
+    def fault(self) -> str:
+        """Why the key cannot be used, "" if it can."""
+        return _load(self).fault
+
+    def verify(self, digest: bytes, signature: bytes) -> bool:
+        """Whether `signature` is one of this key's owner for a SHA-256 digest, made as PrivateKey.sign does."""
+        loaded = _load(self)
+        if loaded.check is None:
+            return False
+        try:
+            loaded.check(signature, digest)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A public key ready for use: `check` takes a signature and a digest and raises InvalidSignature."""
+
+    bits: int = 0
+    fault: str = ""
+    check: Callable[[bytes, bytes], None] | None = None
 
 
 class PrivateKey:
@@ -116,29 +151,64 @@ def parse_private_key(pem: bytes) -> PrivateKey:
 
 
 def parse_record(octets: bytes) -> PublicKey:
-    """Read a key record as the DNS gives it (RFC 6376 section 3.6.1). Raises GrammarError."""
-    try:
-        text = octets.decode("ascii")
-    except UnicodeDecodeError:
-        raise GrammarError("is not ASCII") from None
-    tags: dict[str, str] = {}
-    for part in text.split(";"):
-        if not part.strip(" \t\r\n"):
-            continue
-        match = _TAG.fullmatch(part)
-        if match is None or match[1] in tags:
-            raise GrammarError("is not a list of tags, each of them once")
-        tags[match[1]] = _SPACE.sub("", match[2])
-    if tags.get("v", "DKIM1") != "DKIM1" or next(iter(tags), "v") != "v" and "v" in tags:
+    """Read the key in a record as the DNS gives it (RFC 6376 section 3.6.1). Raises GrammarError."""
+    return read_public_key(read_record_tags(octets))
+
+
+def read_record_tags(octets: bytes) -> dict[str, str]:
+    """The tags of a key record; v= is right or absent. Raises GrammarError."""
+    if len(octets) > _MOST_RECORD:
+        raise GrammarError(f"has more than {_MOST_RECORD} octets")
+    if not octets.isascii():  # RFC 8616 section 3
+        raise GrammarError("is not ASCII")
+    tags = parse_tags(octets)
+    if tags.get("v", "DKIM1") != "DKIM1" or "v" in tags and next(iter(tags)) != "v":
         raise GrammarError("does not begin with v=DKIM1")
+    return tags
+
+
+def read_public_key(tags: dict[str, str]) -> PublicKey:
+    """The key of k= and p=. Raises GrammarError."""
     if "p" not in tags:
         raise GrammarError("has no p=")
+    kind = tags.get("k", "rsa").lower()
+    if kind not in _KINDS:
+        raise GrammarError(f"k={kind[:20]} is not known")
     try:
-        return PublicKey(Algorithm(tags.get("k", "rsa")), base64.b64decode(tags["p"], validate=True))
-    except binascii.Error:
-        raise GrammarError("p= is not base64") from None
-    except ValueError:
-        raise GrammarError(f"k={tags['k']} is not known") from None
+        return PublicKey(_KINDS[kind], parse_base64(tags["p"]))
+    except GrammarError as fault:
+        raise GrammarError(f"p= {fault}") from None
+
+
+@lru_cache(maxsize=1024)
+def _load(public: PublicKey) -> _Loaded:
+    """A key ready for use. What cannot be used is kept as well: whoever publishes it may ask for it often."""
+    return _LOADERS[public.algorithm](public.octets)
+
+
+def _load_ed25519(octets: bytes) -> _Loaded:
+    if len(octets) != 32:
+        return _Loaded(fault=f"has {len(octets)} octets instead of 32")
+    return _Loaded(256, "", ed25519.Ed25519PublicKey.from_public_bytes(octets).verify)
+
+
+def _load_rsa(octets: bytes) -> _Loaded:
+    """A SubjectPublicKeyInfo, which is what signers publish, or the bare RSAPublicKey of RFC 6376 section 3.6.1."""
+    try:
+        key = serialization.load_der_public_key(octets)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return _Loaded(fault="is not an RSA key in DER")
+    if not isinstance(key, rsa.RSAPublicKey):
+        return _Loaded(fault="is not an RSA key")
+    if not LEAST_RSA_BITS <= key.key_size <= MOST_RSA_BITS:
+        return _Loaded(key.key_size)
+    if key.public_numbers().e.bit_length() > _MOST_EXPONENT_BITS:
+        return _Loaded(key.key_size, "has an exponent that nobody needs")
+    return _Loaded(key.key_size, "", lambda signature, digest: key.verify(signature, digest, _PKCS1, _PREHASHED))
+
+
+_KINDS = {algorithm.value: algorithm for algorithm in Algorithm}
+_LOADERS = {Algorithm.ED25519: _load_ed25519, Algorithm.RSA: _load_rsa}
 
 
 def record_name(selector: str, domain: str) -> str:

@@ -107,7 +107,7 @@ def parse_signature(field: bytes) -> Signature:
             emptied=head + b":" + _empty(value),
             domain=domain,
             selector=selector,
-            algorithm=_read_algorithm(tags["a"]),
+            algorithm=_read_algorithm(tags["a"].lower()),
             octets=_read_octets(tags, "b"),
             signed_at=_read_time(tags, "t"),
         )
@@ -214,11 +214,11 @@ _READERS = {
 
 def _read_message(signature: Signature, tags: dict[str, str]) -> Signature:
     """The tags of what signs a message: c= h= bh= l= q= x=."""
-    header_form, body_form = _read_forms(tags.get("c", "simple/simple"))
+    header_form, body_form = _read_forms(tags.get("c", "simple").lower())
     body_hash = _read_octets(tags, "bh")
     if len(body_hash) != _HASH_OCTETS:
         raise Unverified(Result.NEUTRAL, f"bh= has {len(body_hash)} octets")
-    if "dns/txt" not in parse_words(tags.get("q", "dns/txt")):
+    if "dns/txt" not in parse_words(tags.get("q", "dns/txt").lower()):
         raise Unverified(Result.NEUTRAL, "q= has no method that is known")
     expires = _read_time(tags, "x")
     if expires is not None and signature.signed_at is not None and expires <= signature.signed_at:

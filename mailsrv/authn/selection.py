@@ -1,0 +1,94 @@
+"""Which fields of a message a signature covers, and their hash (RFC 6376 sections 3.4, 3.7 and 5.4.2).
+
+Of several fields with one name the last counts first; a name in h= beyond the fields there are stands for nothing, so
+that a field added later breaks the signature. Canonical forms are made once for all signatures of a message.
+
+Diagnostics: raises nothing.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from mailsrv.mail.header import Header
+from mailsrv.authn.canonical import Form, relax_field
+from mailsrv.authn.signature import Signature
+
+# What a message has once at most (RFC 5322 section 3.6, RFC 2045 section 3), with the names that people know: readers
+# show one of two, and not always the one that is signed (RFC 6376 section 8.15).
+SINGLE = {
+    name.lower().encode(): name
+    for name in (
+        "From",
+        "Sender",
+        "Reply-To",
+        "To",
+        "Cc",
+        "Bcc",
+        "Message-ID",
+        "In-Reply-To",
+        "References",
+        "Subject",
+        "Date",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    )
+}
+
+
+class FieldTable:
+    """The fields of one message by name, as they stand and, once needed, in relaxed form. Not for several threads."""
+
+    __slots__ = ("_raw", "_relaxed")
+
+    def __init__(self, header: Header) -> None:
+        self._raw: dict[bytes, list[bytes]] = {}
+        for name, field in header.raw_fields():
+            self._raw.setdefault(name, []).append(field)
+        self._relaxed: dict[bytes, list[bytes]] = {}
+
+    def named(self, name: bytes) -> Sequence[bytes]:
+        """All fields of a name (lower case) as they stand, from the top."""
+        return self._raw.get(name, ())
+
+    def digest(self, signature: Signature, number: int) -> bytes:
+        """What b= signs: SHA-256 of the fields that h= lists and of the signature's own, which is the one of `number`
+        (from 0, from the top) of its name and is never among those of h= (section 3.5).
+        """
+        fields = self._raw if signature.header_form is Form.SIMPLE else self._relaxed
+        hashed = hashlib.sha256()
+        left: dict[bytes, list[bytes]] = {}
+        for name in signature.names:
+            if name not in left:
+                known = fields.get(name)
+                left[name] = list(self._relax(name) if known is None else known)
+                if name == signature.field:
+                    del left[name][number]
+            if left[name]:
+                hashed.update(left[name].pop())
+        hashed.update(signature.canonical)
+        return hashed.digest()
+
+    def find_half_signed(self, signature: Signature) -> str:
+        """A complaint if a field that should be there once is there more often and not signed each time, else ""."""
+        for name, known in SINGLE.items():
+            count = len(self._raw.get(name, ()))
+            if count > 1 and 0 < signature.names.count(name) < count:
+                return f"covers {signature.names.count(name)} of {count} {known} fields"
+        return ""
+
+    def _relax(self, name: bytes) -> list[bytes]:
+        if name not in self._relaxed:
+            self._relaxed[name] = [relax_field(name, field) for field in self._raw.get(name, ())]
+        return self._relaxed[name]
+
+
+def digest_seal(seal: Signature, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """What the b= of an ARC-Seal signs: SHA-256 of these fields (name in lower case, the field as it stands) in this
+    order, and of the seal itself (RFC 8617 section 5.1.1).
+    """
+    hashed = hashlib.sha256()
+    for name, field in fields:
+        hashed.update(relax_field(name, field))
+    hashed.update(seal.canonical)
+    return hashed.digest()
