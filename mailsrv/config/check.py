@@ -17,6 +17,13 @@ from collections.abc import Callable
 from mailsrv.errors import GrammarError
 from mailsrv.system.dns_servers import parse_nameserver
 from mailsrv.config.check_accounts import check_accounts
+from mailsrv.config.check_checks import (
+    check_contact,
+    check_filter,
+    check_greylist,
+    check_sealers,
+    check_zones,
+)
 from mailsrv.config.check_domains import check_domain_aliases, check_domains, check_hostname
 from mailsrv.config.check_listeners import check_listeners, check_tls
 from mailsrv.config.check_queue import check_dkim, check_next_hops, check_queue, check_reports, check_srs
@@ -68,8 +75,11 @@ def check_delimiter(config: Config, complaints: Complaints) -> None:
 
 
 def check_networks(config: Config, complaints: Complaints) -> None:
-    """bans.allow and each listener's proxy_from: IP addresses and networks."""
-    lists: list[tuple[KeyPath, list[str]]] = [(("bans", "allow"), config.bans.allow)]
+    """bans.allow, checks.exempt and each listener's proxy_from: IP addresses and networks."""
+    lists: list[tuple[KeyPath, list[str]]] = [
+        (("bans", "allow"), config.bans.allow),
+        (("checks", "exempt"), config.checks.exempt),
+    ]
     lists += [(("listeners", at, "proxy_from"), listener.proxy_from) for at, listener in enumerate(config.listeners)]
     for path, networks in lists:
         for index, network in enumerate(networks):
@@ -159,4 +169,9 @@ CHECKS: tuple[Callable[[Config, Complaints], None], ...] = (
     check_srs,
     check_reports,
     check_dkim,
+    check_sealers,
+    check_contact,
+    check_greylist,
+    check_zones,
+    check_filter,
 )

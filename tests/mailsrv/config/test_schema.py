@@ -59,6 +59,7 @@ def test_secrets_are_marked() -> None:
         "AccountConfig.password_hash",
         "AccountConfig.scram_sha_256",
         "Config.srs_secret",
+        "FilterConfig.password",
         "RouteConfig.password",
     }
 
@@ -94,5 +95,5 @@ def test_the_manual_has_every_type_and_default() -> None:
             seen += 1
     assert seen == sum(len(dataclasses.fields(table)) for table in TABLES) - len(
         ["source", "accounts", "listeners", "tls", "limits", "bans", "privileges", "log", "dns"]
-        + ["queue", "routes", "reports", "dkim"]
+        + ["queue", "routes", "reports", "dkim", "checks", "spf", "arc", "dmarc", "greylist", "dnsbl", "filter"]
     )
