@@ -34,8 +34,8 @@ class Silent:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A message and the world it meets. `made`: accounts that exist; `broken`: (operation, account or a directory in it)
-    that fails; `mailbox`: where the message goes, "" for INBOX; `mailboxes`: accounts that have this mailbox."""
+    """A message and the world it meets. `made`: accounts that exist; `broken`: (operation, account or a directory in
+    it) that fails; `mailbox`: where the message goes, "" for INBOX; `mailboxes`: accounts that have this mailbox."""
 
     name: str
     accounts: tuple = ()

@@ -205,6 +205,25 @@ def test_a_mailbox_that_another_process_has_not_synced_yet(leaves):
     assert operations > 5
 
 
+@pytest.mark.parametrize("mailbox", ["", "Junk"])
+@pytest.mark.parametrize("removed", ["alice", "bob"])
+@pytest.mark.parametrize("whole_account", [False, True])
+def test_what_was_removed_while_we_run_is_made_again_durably(mailbox, removed, whole_account):
+    """The process remembers that it was there."""
+    both = ("alice", "bob")
+    other = tuple({*both} - {removed})
+    known = Scenario("known", accounts=both, made=both, mailbox=mailbox, mailboxes=both if mailbox else ())
+    there = replace(known, mailboxes=other if mailbox else (), made=other if whole_account or not mailbox else both)
+    for crash_at in itertools.count():
+        disk = new_disk(there)
+        disk.crash_at = crash_at
+        acknowledged = run(known, disk)
+        for image in disk.images():
+            assert find_faults(known, image, acknowledged) == []
+        if acknowledged:
+            return
+
+
 @pytest.mark.parametrize("operation", ["open", "write", "link"])
 def test_when_the_queue_fails_nothing_is_kept(operation):
     scenario = Scenario("mixed", accounts=("alice", "bob"), remote=("erin",), made=("alice", "bob"))
