@@ -1,0 +1,212 @@
+"""The SQLite door: databases that several processes and threads use at once.
+
+Write-ahead log, autocommit, and BEGIN IMMEDIATE for every write, so that a writer waits at its begin and never fails in
+the middle. Connections come from a small pool per process, opened when first needed: none crosses a fork, and idle
+sessions own none. Nothing but SQLite ever opens the three files (FILE, FILE-wal, FILE-shm): closing another descriptor
+of them would give up the locks of every connection of the process.
+
+A connection that must no longer be used (its file was replaced, its process forked) is kept and never closed: the last
+one that closes takes away the write-ahead log by its name, which may be that of the new file by then.
+
+Diagnostics: StorageError, whose text has the path: StorageFull when there is no room, Damaged when the file is no
+database or damaged. Waiting for others' writes ends in StorageError too, as does a file of another version, which is
+left alone.
+"""
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mailsrv.errors import AlreadyThere, StorageError, StorageFull
+from mailsrv.system.disk import Disk
+from mailsrv.system.failures import speaking_of
+
+FILE_MODE = 0o600
+SUFFIXES = ("", "-wal", "-shm")
+_LOG_OCTETS = 4 << 20  # what the write-ahead log is cut to after a checkpoint
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY = 0xFF  # the primary result code within an extended one
+
+Row = tuple[Any, ...]
+
+
+class Damaged(StorageError):
+    """The file of this inode is no database, or its contents are damaged."""
+
+    def __init__(self, text: str, inode: int) -> None:
+        super().__init__(text)
+        self.inode = inode
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a new file is made with, in one transaction. `version` is its user_version, from 1 on.
+
+    `durable`: a transaction is on stable storage when it is committed; without, a crash of the system may take the
+    last ones back, whole, and no commit waits for the disk. `wait_seconds`: how long a statement waits for others'
+    writes.
+    """
+
+    version: int
+    statements: tuple[str, ...]
+    durable: bool = True
+    wait_seconds: float = 5.0
+
+
+class Database:
+    """One file and this process's connections to it, at most `most` at a time; whoever needs another one waits.
+
+    `lock_path` is a lock between processes, for a file that comes or goes.
+    """
+
+    def __init__(self, disk: Disk, path: str, schema: Schema, lock_path: str, most: int = 4) -> None:
+        self.path = path
+        self._disk = disk
+        self._schema = schema
+        self._lock_path = lock_path
+        self._turns = threading.BoundedSemaphore(most)
+        self._lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._owner = 0  # process and inode of the idle connections
+        self._inode = 0
+        self._abandoned: list[sqlite3.Connection] = []
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows of one statement that changes nothing."""
+        with self._connection() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed when the block ends, taken back when it raises."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has taken it back by itself after some errors (SQLITE_FULL, SQLITE_IOERR).
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def set_aside(self, damaged: Damaged, target: str) -> bool:
+        """Move a damaged file out of the way, to `target` (what was there before is gone); the next use begins anew.
+
+        False when another thread or process has done it already.
+        """
+        with self._disk.lock(self._lock_path), self._lock:
+            stamp = self._disk.stamp(self.path)
+            if stamp is None or stamp.inode != damaged.inode:
+                return False
+            for suffix in SUFFIXES:
+                self._disk.unlink(target + suffix, missing_ok=True)
+                if self._disk.exists(self.path + suffix):
+                    if suffix != "-shm":  # nothing in it outlives the processes that have it open
+                        self._disk.link(self.path + suffix, target + suffix)
+                    self._disk.unlink(self.path + suffix)
+            self._forget()
+            return True
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection of the pool for one piece of work."""
+        with self._turns:
+            connection, inode = self._take()
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                raise self._explain(error, inode) from error
+            finally:
+                self._give_back(connection, inode)
+
+    def _take(self) -> tuple[sqlite3.Connection, int]:
+        stamp = self._disk.stamp(self.path)
+        with self._lock:
+            if stamp is None or stamp.inode != self._inode or self._owner != os.getpid():
+                self._forget()
+            if self._idle:
+                return self._idle.pop(), self._inode
+            connection, self._inode = self._open()
+            self._owner = os.getpid()
+            return connection, self._inode
+
+    def _give_back(self, connection: sqlite3.Connection, inode: int) -> None:
+        with self._lock:
+            (self._idle if inode == self._inode else self._abandoned).append(connection)
+
+    def _forget(self) -> None:
+        """Open anew at the next use; under the lock."""
+        self._abandoned += self._idle
+        self._idle = []
+        self._inode = 0
+
+    def _open(self) -> tuple[sqlite3.Connection, int]:
+        """A connection, and the inode of its file."""
+        schema = self._schema
+        self._make_file()
+        stamp = self._disk.stamp(self.path)
+        inode = stamp.inode if stamp else 0
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=schema.wait_seconds, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA foreign_keys = OFF")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if schema.durable else 'NORMAL'}")
+            version = _version(connection) or self._fill(connection)
+        except sqlite3.Error as error:
+            raise self._explain(error, inode) from error
+        if version != schema.version:
+            connection.close()
+            raise StorageError(
+                f"{self.path}: has version {version}, and this program knows {schema.version}: use the program that "
+                "wrote it, or move the file away"
+            )
+        return connection, inode
+
+    def _fill(self, connection: sqlite3.Connection) -> int:
+        """Make what an empty file is to have; gives its version. One process at a time: SQLite waits for nobody when
+        two turn the write-ahead log on."""
+        with self._disk.lock(self._lock_path):
+            if version := _version(connection):
+                return version
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in self._schema.statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {self._schema.version}")
+            connection.execute("COMMIT")
+            return self._schema.version
+
+    def _make_file(self) -> None:
+        """An empty file of our mode, which the other two take over. Made without opening it; see the module's text."""
+        try:
+            with speaking_of(self.path):
+                os.mknod(self.path, stat.S_IFREG | FILE_MODE)
+        except AlreadyThere:
+            pass
+
+    def _explain(self, error: sqlite3.Error, inode: int) -> StorageError:
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+        if code in _DAMAGE:
+            return Damaged(f"{self.path}: {error}", inode)
+        if code == sqlite3.SQLITE_FULL:
+            return StorageFull(f"{self.path}: {error}; make room on its file system")
+        return StorageError(f"{self.path}: {error}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
