@@ -55,6 +55,11 @@ _SCHEMA = Schema(
     durable=False,
     wait_seconds=0.5,
 )
+_SEEN = (
+    f"SELECT (SELECT last FROM {_CAME_BACK} WHERE network = ? AND domain = ?),"
+    " (SELECT first FROM triplets WHERE triplet = ?)"
+)
+
 _DAY = 86400
 _REFRESH_SECONDS = _DAY  # a pair is written again at most this often: a known sender costs one look
 _BATCH = 1000  # rows that one transaction of housekeeping takes
@@ -98,13 +103,12 @@ class Senders:
         domain = sender.rpartition("@")[2]
         triplet = hashlib.sha256(f"{network}\n{sender}\n{recipient}".encode()).digest()[:16]
         with self._troubles_told():
-            last = self._last(_CAME_BACK, network, domain)
-            if self._counts(last, now):
+            last, first = self._database.read(_SEEN, (network, domain, triplet))[0]
+            if last is not None and self._counts(last, now):
                 if now - last >= _REFRESH_SECONDS:
                     self._write_pair(_CAME_BACK, (network, domain), now)
                 return math.inf
-            rows = self._database.read("SELECT first FROM triplets WHERE triplet = ?", (triplet,))
-            age = now - rows[0][0] if rows else -1
+            age = -1 if first is None else now - first
             # A time in the future is of a clock that was wrong.
             if not 0 <= age <= self._settings.window_seconds:
                 self._begin(triplet, now)
