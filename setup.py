@@ -25,6 +25,8 @@ TEST_REQUIRES = [
     "hypothesis",
     "ruff",
     "mypy",
+    # Reads the test suite of RFC 7208, which comes as YAML (tests/cases/authn/test_rfc7208_suite).
+    "PyYAML",
 ]
 
 
