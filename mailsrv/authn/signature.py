@@ -10,7 +10,9 @@ Diagnostics: `parse_signature` raises Unverified with the result, the reason, an
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from mailsrv.errors import GrammarError, MailsrvError
 from mailsrv.text.tags import RepeatedTag, parse_base64, parse_tags, parse_words
@@ -26,6 +28,7 @@ _MOST_SIGNATURE = 2048  # octets of b=, twice what the longest key that is used 
 _MOST_NAME = 253  # octets of a name in the DNS
 _MOST_IDENTITY = 1024  # characters of i=
 _MOST_LENGTH_DIGITS = 76
+_MOST_NAMES = 1000  # in h=
 _NEVER = 10**12  # a longer time counts as infinite (section 3.5, t=)
 
 _FORMS = {form.value: form for form in Form}
@@ -34,15 +37,16 @@ _ALGORITHMS = {algorithm.value: algorithm for algorithm in Algorithm}
 _SELECTOR = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*+(?<!-))?+)(?:\.[a-z0-9_](?:[a-z0-9_-]*+(?<!-))?+)*+")
 _FIELD_NAME = re.compile(r"[!-9<-~]++")
 _DIGITS = re.compile("[0-9]++")
-_QUOTED = re.compile("=([0-9A-F]{2})")
 # Up to the value of b= in a field's value, and that value with all space around it (section 3.7); bh= is another tag.
 _B = re.compile(rb"(?:\A|;)[ \t\r\n]*+b[ \t\r\n]*+=([^;]*+)")
 
-# What each kind of field must have; the first name is that of the field.
-REQUIRED: dict[bytes, tuple[str, ...]] = {
-    b"dkim-signature": ("v", "a", "b", "bh", "d", "h", "s"),
+_DKIM = b"dkim-signature"
+_SEAL = b"arc-seal"
+# What each kind of field must have, by its name.
+_REQUIRED: dict[bytes, tuple[str, ...]] = {
+    _DKIM: ("v", "a", "b", "bh", "d", "h", "s"),
     b"arc-message-signature": ("i", "a", "b", "bh", "d", "h", "s"),
-    b"arc-seal": ("i", "a", "b", "cv", "d", "s"),
+    _SEAL: ("i", "a", "b", "cv", "d", "s"),
 }
 
 
@@ -92,6 +96,20 @@ class Signature:
         return self.field + b":" + relax_value(self.emptied.partition(b":")[2])
 
 
+class _Message(NamedTuple):
+    """The tags of what signs a message."""
+
+    header_form: Form
+    body_form: Form
+    names: tuple[bytes, ...]
+    body_hash: bytes
+    length: int | None
+    expires: int | None
+
+
+_NO_MESSAGE = _Message(Form.RELAXED, Form.RELAXED, (), b"", None, None)
+
+
 def parse_signature(field: bytes) -> Signature:
     """Read a whole field as it stands: name, colon, value, CRLF (Header.raw_fields). Raises Unverified."""
     if len(field) > MOST_OCTETS:
@@ -102,16 +120,29 @@ def parse_signature(field: bytes) -> Signature:
     domain, selector = _read_names(tags)
     try:
         _check_required(name, tags)
-        signature = Signature(
+        signed_at = _read_time(tags, "t")
+        message = _NO_MESSAGE if name == _SEAL else _read_message(tags, signed_at)
+        arc = name != _DKIM
+        identity, identity_domain = ("", "") if arc else _read_identity(tags, domain)
+        return Signature(
             field=name,
             emptied=head + b":" + _empty(value),
             domain=domain,
             selector=selector,
             algorithm=_read_algorithm(tags["a"].lower()),
             octets=_read_octets(tags, "b"),
-            signed_at=_read_time(tags, "t"),
+            header_form=message.header_form,
+            body_form=message.body_form,
+            names=message.names,
+            body_hash=message.body_hash,
+            length=message.length,
+            identity=identity,
+            identity_domain=identity_domain,
+            signed_at=signed_at,
+            expires=message.expires,
+            instance=_read_instance(tags["i"]) if arc else 0,
+            chain=tags.get("cv", "").lower() if arc else "",
         )
-        return _READERS[name](signature, tags)
     except Unverified as fault:
         raise Unverified(fault.result, fault.reason, domain, selector) from None
 
@@ -146,9 +177,13 @@ def _to_ascii(name: str, tag: str) -> str:
 
 
 def _check_required(name: bytes, tags: dict[str, str]) -> None:
-    for tag in REQUIRED[name]:
+    for tag in _REQUIRED[name]:
         if not tags.get(tag):
             raise Unverified(Result.PERMERROR, f"the field has no {tag}=")
+    if name == _DKIM and tags["v"] != "1":
+        raise Unverified(Result.PERMERROR, "v= is not 1")
+    if name == _SEAL and "h" in tags:  # RFC 8617 section 4.1.3
+        raise Unverified(Result.PERMERROR, "a seal has no h=")
 
 
 def _empty(value: bytes) -> bytes:
@@ -186,33 +221,7 @@ def _read_time(tags: dict[str, str], tag: str) -> int | None:
     return int(value) if len(value) <= 12 else _NEVER
 
 
-def _read_dkim(signature: Signature, tags: dict[str, str]) -> Signature:
-    if tags["v"] != "1":
-        raise Unverified(Result.PERMERROR, "v= is not 1")
-    identity, domain = _read_identity(tags.get("i", "@" + tags["d"]))
-    if domain != signature.domain and not domain.endswith("." + signature.domain):
-        raise Unverified(Result.PERMERROR, "i= is not under d=")
-    return _read_message(replace(signature, identity=identity, identity_domain=domain), tags)
-
-
-def _read_arc_message(signature: Signature, tags: dict[str, str]) -> Signature:
-    return _read_message(replace(signature, instance=_read_instance(tags["i"])), tags)
-
-
-def _read_seal(signature: Signature, tags: dict[str, str]) -> Signature:
-    if "h" in tags:
-        raise Unverified(Result.PERMERROR, "a seal has no h=")
-    return replace(signature, instance=_read_instance(tags["i"]), chain=tags["cv"].lower())
-
-
-_READERS = {
-    b"dkim-signature": _read_dkim,
-    b"arc-message-signature": _read_arc_message,
-    b"arc-seal": _read_seal,
-}
-
-
-def _read_message(signature: Signature, tags: dict[str, str]) -> Signature:
+def _read_message(tags: dict[str, str], signed_at: int | None) -> _Message:
     """The tags of what signs a message: c= h= bh= l= q= x=."""
     header_form, body_form = _read_forms(tags.get("c", "simple").lower())
     body_hash = _read_octets(tags, "bh")
@@ -221,17 +230,9 @@ def _read_message(signature: Signature, tags: dict[str, str]) -> Signature:
     if "dns/txt" not in parse_words(tags.get("q", "dns/txt").lower()):
         raise Unverified(Result.NEUTRAL, "q= has no method that is known")
     expires = _read_time(tags, "x")
-    if expires is not None and signature.signed_at is not None and expires <= signature.signed_at:
+    if expires is not None and signed_at is not None and expires <= signed_at:
         raise Unverified(Result.NEUTRAL, "x= is not behind t=")
-    return replace(
-        signature,
-        header_form=header_form,
-        body_form=body_form,
-        names=_read_field_names(tags["h"]),
-        body_hash=body_hash,
-        length=_read_length(tags),
-        expires=expires,
-    )
+    return _Message(header_form, body_form, _read_field_names(tags["h"]), body_hash, _read_length(tags), expires)
 
 
 def _read_forms(value: str) -> tuple[Form, Form]:
@@ -241,8 +242,11 @@ def _read_forms(value: str) -> tuple[Form, Form]:
     return _FORMS[header], _FORMS[body or "simple"]
 
 
+@lru_cache(maxsize=64)  # a sender's mail has few lists
 def _read_field_names(value: str) -> tuple[bytes, ...]:
     names = parse_words(value)
+    if len(names) > _MOST_NAMES:
+        raise Unverified(Result.NEUTRAL, f"h= has more than {_MOST_NAMES} names")
     if not all(map(_FIELD_NAME.fullmatch, names)):
         raise Unverified(Result.NEUTRAL, "h= is not a list of field names")
     lower = tuple(value.lower().encode() for value in names)
@@ -251,15 +255,17 @@ def _read_field_names(value: str) -> tuple[bytes, ...]:
     return lower
 
 
-def _read_identity(value: str) -> tuple[str, str]:
-    """i= without space, and its domain in A-labels."""
-    identity = "".join(value.split())
+def _read_identity(tags: dict[str, str], domain: str) -> tuple[str, str]:
+    """i= without space, and its domain in A-labels, which is or lies under d=, already in A-labels."""
+    if "i" not in tags:
+        return "@" + tags["d"], domain
+    identity = "".join(tags["i"].split())
     if len(identity) > _MOST_IDENTITY or "@" not in identity:
         raise Unverified(Result.NEUTRAL, "i= is not an identity")
-    domain = _QUOTED.sub(lambda match: chr(int(match[1], 16)), identity.rpartition("@")[2])
-    if not domain:
-        raise Unverified(Result.NEUTRAL, "i= has no domain")
-    return identity, _to_ascii(domain, "i=")
+    own = _to_ascii(identity.rpartition("@")[2], "i=")
+    if own != domain and not own.endswith("." + domain):
+        raise Unverified(Result.PERMERROR, "i= is not under d=")
+    return identity, own
 
 
 def _read_length(tags: dict[str, str]) -> int | None:

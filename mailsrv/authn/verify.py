@@ -18,7 +18,7 @@ Diagnostics: `verify_signatures` raises nothing; the steps that begin with `chec
 
 import base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mailsrv.mail.header import Header
 from mailsrv.authn.canonical import CanonicalBody, Form
@@ -57,7 +57,7 @@ def verify_signatures(header: Header, body: Body, ask: Ask, now: float, most: in
     findings = []
     for number, entry in enumerate(read):
         if isinstance(entry, Signature):
-            entry = replace(_verify(entry, number, evidence, ask, now), signature=_encode(entry)[:width])
+            entry = _verify(entry, number, evidence, ask, now, width)
         findings.append(entry)
     if len(fields) > most:
         more = f"{len(fields) - most} more signatures were not looked at"
@@ -116,7 +116,9 @@ def _read(field: bytes) -> Signature | DkimFinding:
         return DkimFinding(fault.result, fault.domain, fault.selector, reason=fault.reason)
 
 
-def _verify(signature: Signature, number: int, evidence: Evidence, ask: Ask, now: float) -> DkimFinding:
+def _verify(
+    signature: Signature, number: int, evidence: Evidence, ask: Ask, now: float, width: int
+) -> DkimFinding:
     record = None
     try:
         check_body(signature, evidence)
@@ -133,6 +135,7 @@ def _verify(signature: Signature, number: int, evidence: Evidence, ask: Ask, now
         signature.identity,
         f"{signature.algorithm.value}-sha256",
         record.public.bits if record else 0,
+        _encode(signature)[:width],
         testing=record.testing if record else False,
         reason=reason,
     )
