@@ -115,6 +115,7 @@ def test_a_disk_that_refuses_costs_no_mail_and_is_told_once_a_minute():
         place.collector.collect(ROW)
     assert len(place.log.named("storage")) == 1
     place.disk.refuse = None
+    place.clock.advance(61)
     place.collector.collect(ROW)
     assert place.rows() == [LeftOut(3), ROW]
 
