@@ -2,7 +2,8 @@
 
 Addresses of our domains become accounts (once per account, however many of its addresses are named) and the remote
 members of aliases; other domains are for logged-in accounts only. LMTP delivers into accounts and nowhere else (RFC
-2033): an alias with remote members is refused there, since nothing would carry the message on.
+2033): an alias with remote members is refused there, since nothing would carry the message on. A recipient that exists
+may still be refused for the client's sake (greylist.py).
 
 Diagnostics: raises nothing; the answer is a Reply.
 """
@@ -12,6 +13,7 @@ from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Recipient
 from mailsrv.mail.reply import Reply
 from mailsrv.receive import decision
+from mailsrv.receive.greylist import check_rcpt
 from mailsrv.receive.house import Expansion
 from mailsrv.receive.space import storage_reply
 from mailsrv.receive.state import State, Transaction
@@ -68,6 +70,8 @@ def _decide(state: State, transaction: Transaction, path: Address, expansion: Ex
         return UNKNOWN
     elif expansion.remote and state.is_lmtp:
         return ELSEWHERE
+    elif refusal := check_rcpt(state, transaction, path):
+        return refusal
     elif expansion.accounts:
         try:
             if not _has_room(state, transaction, expansion):

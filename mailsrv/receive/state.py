@@ -9,6 +9,7 @@ from typing import Any
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import MailParameters, Recipient, ReversePath
 from mailsrv.mail.reply import Reply
+from mailsrv.receive.dnsbl import Standing
 from mailsrv.receive.house import House, Peer
 from mailsrv.smtp.events import Kind
 from mailsrv.system.scratch import Scratch
@@ -21,11 +22,12 @@ class Transaction:
     `asked`: (forward-path, rule that answered, accounts it stands for, refusing reply or None) of each RCPT, in order.
     `forward_paths`: (forward-path, accounts) of those that were taken. `recipients`: what they became, each account and
     each remote address once. `quotas`: the limit of each account that has one. `rules`: (stage, rule, input, result) of
-    every other rule that was asked. `fault`: why the message cannot be kept.
+    every other rule that was asked. `fault`: why the message cannot be kept. `exempt`: whether neither lists nor
+    greylisting apply to its recipients, None before the first is asked about (greylist.py).
     """
 
     __slots__ = (
-        "accounts", "asked", "delivered", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
+        "accounts", "asked", "delivered", "exempt", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
         "recipients", "remote", "reverse_path", "rules", "scratch", "started",
     )
 
@@ -43,6 +45,7 @@ class Transaction:
         self.rules: list[tuple[str, str, Any, str]] = []
         self.scratch: Scratch | None = None
         self.fault: Reply | None = None
+        self.exempt: bool | None = None
         self.delivered: list[str] = []
         self.queued: list[str] = []
 
@@ -55,10 +58,12 @@ class Transaction:
 
 class State:
     """One session. `sequence` numbers its transactions, `messages` counts those that were accepted; `stamps` keeps the
-    unchanging part of Received fields until greeting, TLS or login change it."""
+    unchanging part of Received fields until greeting, TLS or login change it. `standing` is what DNS lists say of the
+    client, None before they are asked."""
 
     __slots__ = (
-        "account", "extended", "helo", "house", "messages", "peer", "sequence", "stamps", "tls", "transaction",
+        "account", "extended", "helo", "house", "messages", "peer", "sequence", "stamps", "standing", "tls",
+        "transaction",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -72,6 +77,7 @@ class State:
         self.messages = 0
         self.sequence = 0
         self.stamps: dict[bool, bytes] = {}
+        self.standing: Standing | None = None
 
     @property
     def is_lmtp(self) -> bool:
