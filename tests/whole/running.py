@@ -169,9 +169,21 @@ class Running:
         with self.connect() as client:
             return send(client, subject)
 
-    def messages(self):
-        """Text of everything that lies in alice's new/."""
-        return [path.read_text() for path in (self.data / "accounts" / "alice" / "new").glob("*")]
+    def messages(self, account="alice", mailbox=""):
+        """Text of everything that lies in new/ of an account's INBOX, or of another of its mailboxes."""
+        home = self.data / "accounts" / account
+        return [path.read_text() for path in ((home / f".{mailbox}" if mailbox else home) / "new").glob("*")]
+
+    def wait_for_junk(self, subject="hello", account="alice"):
+        """Wait until a message with this subject lies in Junk, alone and not in INBOX; gives its text."""
+        line = f"\nSubject: {subject}\n"
+
+        def look(mailbox="Junk"):
+            return [text for text in self.messages(account, mailbox) if line in text]
+
+        (found,) = wait_until(look, f"{subject!r} lies in Junk of {account}")
+        assert look("") == [], f"{subject!r} lies in INBOX of {account}"
+        return found
 
     def wait_end(self):
         """Exit status of the server."""

@@ -102,9 +102,10 @@ class SmtpServer:
             return smtplib.SMTP_SSL("127.0.0.1", self.ports[kind], context=insecure(), timeout=20)
         return smtplib.SMTP("127.0.0.1", self.ports[kind], timeout=20)
 
-    def inbox(self, account: str) -> list[bytes]:
-        """The messages that lie in an account's new/."""
-        new = self.data_dir / "accounts" / account / "new"
+    def inbox(self, account: str, mailbox: str = "") -> list[bytes]:
+        """The messages that lie in an account's new/, or in that of another mailbox, such as Junk."""
+        home = self.data_dir / "accounts" / account
+        new = (home / f".{mailbox}" if mailbox else home) / "new"
         return [file.read_bytes() for file in sorted(new.iterdir())] if new.is_dir() else []
 
     def queue(self) -> list[bytes]:
