@@ -1,22 +1,24 @@
 """What the runner's process does about once a second beside running the queue: takes what local programs have left in
 the drop directory, says what it knows of next hops (run/hops) and how many messages wait, and sees to it that the
-doorbell at its place is its own.
+doorbell at its place is its own. Once an hour it removes what no longer counts of the senders that are known.
 
 Diagnostics: `go` raises StorageError when the disk refuses; the next round tries again.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mailsrv.config.schema import Config
 from mailsrv.deliver.dispatch import Destination, Dispatcher
 from mailsrv.deliver.runner import Runner
 from mailsrv.directory.accounts import Directory
+from mailsrv.errors import StorageError
 from mailsrv.receive.drops import Drops, Services
 from mailsrv.spool.drop import find_inode
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.hops import HopState, write_hops
 from mailsrv.spool.layout import Layout
+from mailsrv.store.senders import Senders
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
 from mailsrv.system.log import Log
@@ -25,6 +27,7 @@ from mailsrv.system.wake import Doorbell, Waker
 
 _AGAIN_SECONDS = 60.0  # between two looks at a drop directory that is not as it must be
 _COUNT_SECONDS = 10.0  # between two counts of what waits: each reads the names in the queue
+_EXPIRE_SECONDS = 3600.0  # between two looks at what senders no longer count
 
 
 class Rounds:
@@ -38,9 +41,10 @@ class Rounds:
         spool = Spool(self._disk, config.data_dir, Waker())
         directory = Directory.from_config(config, clock)
         self._drops = Drops(config, Services(self._disk, spool, directory, self._scratch, log, clock))
+        self._senders = Senders.from_config(config, self._disk, clock, log)
         self._bell = 0  # the inode of our doorbell
         self._shown: list[HopState] = []
-        self._count_at = self._drops_at = 0.0  # monotonic
+        self._count_at = self._drops_at = self._expire_at = 0.0  # monotonic
 
     def hang_doorbell(self) -> Doorbell:
         """Our doorbell, in the place of whatever is there. It is never closed: closing takes away the name, which may
@@ -55,6 +59,11 @@ class Rounds:
             # Of a process that was to follow us, or of one that we follow: whoever of both lives on has it soon.
             runner.doorbell = self.hang_doorbell()
         now = self._clock.monotonic()
+        if self._senders and now >= self._expire_at:
+            self._expire_at = now + _EXPIRE_SECONDS
+            with suppress(StorageError):  # which the log has
+                if self._senders.expire():
+                    self._expire_at = now  # the rest in the next round
         with self._shown_afterwards(runner.dispatcher):
             if now >= self._drops_at:
                 # Not every second, if something is wrong with it: the log has a line for each time.

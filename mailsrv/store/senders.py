@@ -27,7 +27,7 @@ from mailsrv.system import events
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
 from mailsrv.system.log import Log
-from mailsrv.config.schema import GreylistConfig
+from mailsrv.config.schema import Config, GreylistConfig
 from mailsrv.store.database import Damaged, Database, Schema
 
 FILE = "senders.sqlite3"
@@ -83,6 +83,13 @@ def network_of(client: str) -> str:
 
 class Senders:
     """The file as one process sees it. Threads may share it; nothing is opened before the first question."""
+
+    @classmethod
+    def from_config(cls, config: Config, disk: Disk, clock: Clock, log: Log) -> "Senders | None":
+        """What a configuration asks for: nothing while there is neither greylisting nor a list to be exempt from."""
+        if not config.greylist.enabled and not config.dnsbl.zones:
+            return None
+        return cls(disk, config.data_dir, config.greylist, clock, log)
 
     def __init__(self, disk: Disk, data_dir: str, settings: GreylistConfig, clock: Clock, log: Log) -> None:
         self._database = Database(disk, f"{data_dir}/{FILE}", _SCHEMA, f"{data_dir}/{LOCK}")
