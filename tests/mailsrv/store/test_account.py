@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mailsrv.errors import StorageError
-from mailsrv.store import notify, quota
+from mailsrv.store import notify, quota, senders
 from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
 
@@ -163,7 +163,8 @@ def test_mailboxes_are_the_maildir_and_what_begins_with_a_dot(tmp_path):
 def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-store.5", "FILES"))
     inbox = {f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)}
-    assert documented == {*inbox, f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.Junk/{MARK}", notify.WATCH}
+    junk = {f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.Junk/{MARK}"}
+    assert documented == {*inbox, *junk, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
 
 
 def test_the_page_has_the_numbers_of_the_code():
