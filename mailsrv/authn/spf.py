@@ -1,11 +1,10 @@
 """SPF: may this client send for the domain of the reverse-path, or of the HELO name (RFC 7208, RFC 8616 section 4).
 
-Terms are read by pyspf, whose only door this is; every lookup goes through the Ask that is handed in. Where pyspf does
-other than the RFC says its methods are replaced here: an explanation is fetched after a fail and at no other time,
-macros are checked strictly and expanded when their term is evaluated, modifiers go by their names whatever their case,
-a redirection counts when it is followed, errors of reverse lookups decide nothing, and neither the clock nor standard
-output is used. Limits (section 4.6.4): 10 terms that look something up, 10 hosts of an mx, 10 names of a ptr, and two
-terms in vain; records of more than 8 KiB are not read.
+It is evaluated by pyspf, and every lookup goes through the Ask that is handed in. Where pyspf does other than the RFC
+says its methods are replaced here: an explanation is fetched after a fail and at no other time, macros are expanded
+when their term is evaluated, a redirection counts when it is followed, errors of reverse lookups decide nothing, and
+neither the clock nor standard output is used. Limits (section 4.6.4): 10 terms that look something up, 10 hosts of an
+mx, 10 names of a ptr, and two terms in vain; records of more than 8 KiB are not read.
 
 Diagnostics: raises nothing for what the DNS says, or does not say, or a client claims: that becomes a Result.
 """
@@ -23,13 +22,12 @@ from mailsrv.mail.address import domain_to_ascii
 from mailsrv.mail.envelope import ReversePath
 from mailsrv.authn.findings import Ask, Result, SpfFinding
 from mailsrv.authn.spf_macros import (
-    check_domain_spec,
     check_explanation,
-    check_macro_string,
     expand,
     expand_name,
     names_local_part,
 )
+from mailsrv.authn.spf_record import Directive, read_record
 
 MAX_RECORD = 8192  # octets: section 3.4 asks for less than 512, and what is read costs time
 MAX_EXPLANATION = 250  # characters: it goes into a reply
@@ -127,10 +125,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
 
     def evaluate(self) -> tuple[Result, str]:
         """The result, and what went wrong in printable ASCII."""
-        try:
-            word, _, _ = self.check()
-        except ValueError:  # pyspf reads numbers of any length
-            return Result.PERMERROR, "the record has a number that is too large"
+        word, _, _ = self.check()
         if word == "none":
             return Result.NONE, f"{self.d} has no SPF record"
         if word not in ("temperror", "permerror"):
@@ -158,26 +153,20 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
         """Evaluate one record; pyspf has set `d` to its domain."""
         if not record:
             return "none", 0, ""
-        directives, modifiers = self._read(record)
+        try:
+            directives, modifiers = read_record(record, self.v == "ip6")
+        except GrammarError as error:
+            raise spf.PermError(str(error)) from error
         if not recursion:  # what an included record explains is not ours (section 6.2)
             self._explains = (modifiers.get("exp", ""), self.d)
-        for term, name, argument, length, result in directives:
-            if self._matches(name, argument, length, recursion):
+        for directive in directives:
+            if self._matches(directive, recursion):
                 if not recursion:
-                    self.mechanism = term
-                return result, 0, ""
+                    self.mechanism = directive.term
+                return directive.result, 0, ""
         if "redirect" not in modifiers:
             return "neutral", 0, ""
         return self._redirect(modifiers["redirect"], recursion)
-
-    def expand_domain(self, argument: str) -> str:
-        """Check the domain of a term; it is expanded when the term is evaluated."""
-        if argument is not self.d:  # the domain itself, of a term without one, is no macro
-            try:
-                check_domain_spec(argument)
-            except GrammarError as error:
-                raise spf.PermError(str(error), argument) from error
-        return argument
 
     def dns_spf(self, domain: str) -> str | None:
         """The one SPF record of a domain, None without."""
@@ -230,43 +219,18 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
 
     # The steps of an evaluation.
 
-    def _read(self, record: str) -> tuple[list[tuple[str, str, str, int, str]], dict[str, str]]:
-        """Directives as (term, name, argument, prefix length, result), and the modifiers we know. Raises PermError for
-        any error anywhere (section 4.6)."""
-        directives = []
-        modifiers: dict[str, str] = {}
-        for term in record.split(" ")[1:]:
-            if not term:
-                continue
-            if (match := spf.RE_MODIFIER.match(term)) is None:
-                directives.append(self.validate_mechanism(term))
-                if directives[-1][1] == "exists" and ":" not in term:
-                    raise spf.PermError("exists without a domain", term)
-                continue
-            name, value = match[1].lower(), term[match.end() :]
-            if name in modifiers:
-                raise spf.PermError(f"{name}= may stand there only once", term)
-            try:
-                if name in ("exp", "redirect"):
-                    check_domain_spec(value)
-                    modifiers[name] = value
-                else:
-                    check_macro_string(value)
-            except GrammarError as error:
-                raise spf.PermError(str(error), term) from error
-        return directives, modifiers
-
-    def _matches(self, name: str, argument: str, length: int, recursion: int) -> bool:
+    def _matches(self, directive: Directive, recursion: int) -> bool:
+        _, name, spec, length, network, _ = directive
         if name == "all":
             return True
         if name in ("ip4", "ip6"):
-            return (name == "ip6") is (self.v == "ip6") and self.cidrmatch([argument], length)
+            shift = self._width - length
+            return (name == "ip6") is (self.v == "ip6") and network >> shift == self._number >> shift
         self.check_lookups()
         self._in_vain = False
-        if argument is not self.d and not self._can_expand(argument):
+        if not self._can_expand(spec):
             return False
-        target = argument if argument is self.d else self._target(argument)
-        return _MECHANISMS[name](self, target, length, recursion)
+        return _MECHANISMS[name](self, self._target(spec) if spec else self.d, length, recursion)
 
     def _include(self, target: str, _: int, recursion: int) -> bool:
         result, _, _ = self.check1(self.dns_spf(target), target, recursion + 1)
