@@ -3,7 +3,7 @@
 A message of one author domain has one From field that is a list of mailboxes (RFC 5322 section 3.6.2), all of this
 domain; groups may stand in it (RFC 6854). Everything else has a `fault`, and still gives the domains that a mail
 program might show, so that a broken or a second From field is no way around a policy: in a field that cannot be read,
-whatever stands behind an @ counts. U-labels become A-labels (RFC 8616 section 4). Nothing is looked up.
+whatever stands behind an @ counts. U-labels become A-labels (RFC 8616 section 6). Nothing is looked up.
 
 Diagnostics: raises nothing; what is wrong is the value's `fault`.
 """

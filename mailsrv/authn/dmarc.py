@@ -31,7 +31,7 @@ from mailsrv.mail.header import Header
 from mailsrv.authn.authors import Authors, MOST_AUTHORS, find_authors
 from mailsrv.authn.dmarc_record import DmarcRecord
 from mailsrv.authn.findings import Ask, DkimFinding, DmarcFinding, Policy, Result, SpfFinding
-from mailsrv.authn.organization import Discovery, Tree
+from mailsrv.authn.organization import Tree
 
 _STRICTNESS = {Policy.NONE: 0, Policy.QUARANTINE: 1, Policy.REJECT: 2}
 
@@ -83,22 +83,19 @@ def _judge_fault(authors: Authors, findings: list[DmarcFinding]) -> DmarcFinding
 def _evaluate(author: str, identifiers: _Identifiers, tree: Tree) -> DmarcFinding:
     """The finding for one Author Domain."""
     try:
-        discovery = tree.discover(author)
+        record, place = tree.discover(author)
     except DnsFailure as failure:
         passes = any(domain == author for _, domain in identifiers.passed)
         return DmarcFinding(Result.TEMPERROR, author, could_reject=not passes, reason=str(failure))
-    record = discovery.record
     if record is None or not record.usable:
         reason = "no policy record" if record is None else "the policy record has no valid policy"
         text = "" if record is None else record.text
-        return DmarcFinding(
-            Result.NONE, author, discovery.record_domain, discovery.organization, record=text, reason=reason
-        )
+        return DmarcFinding(Result.NONE, author, place, tree.known_organization(author), record=text, reason=reason)
     aligned, doubts = _align(author, identifiers.passed, record, tree)
     if not aligned:
         possible, more = _align(author, identifiers.pending, record, tree)
         doubts += [f"{method} of {domain} could not be checked" for method, domain in possible] + more
-    asked, doubt = _ask_policies(author, discovery, record, tree)
+    asked, doubt = _ask_policies(author, place, record, tree)
     result = Result.PASS if aligned else Result.FAIL
     if not aligned and (doubts or doubt):
         result = Result.TEMPERROR
@@ -106,8 +103,8 @@ def _evaluate(author: str, identifiers: _Identifiers, tree: Tree) -> DmarcFindin
     return DmarcFinding(
         result,
         author,
-        discovery.record_domain,
-        discovery.organization,
+        place,
+        tree.known_organization(author),
         policy,
         asked[0],
         tuple(aligned),
@@ -134,10 +131,9 @@ def _align(
     return aligned, doubts
 
 
-def _ask_policies(author: str, discovery: Discovery, record: DmarcRecord, tree: Tree) -> tuple[list[Policy], str]:
+def _ask_policies(author: str, place: str, record: DmarcRecord, tree: Tree) -> tuple[list[Policy], str]:
     """The policy that is asked for; with a reason, those that it may be when the DNS does not tell which."""
-    is_subdomain = author != discovery.record_domain
-    asked, otherwise = (record.policy(is_subdomain, exists) for exists in (True, False))
+    asked, otherwise = (record.policy(author != place, exists) for exists in (True, False))
     if asked is otherwise:
         return [asked], ""
     try:

@@ -10,27 +10,13 @@ nothing is asked (`Tree.share`).
 Diagnostics: raises DnsFailure when the DNS gives no answer; `share` and the callers say what that means.
 """
 
-from dataclasses import dataclass
-
 from mailsrv.system.dns_values import Answer, DnsFailure, Status
 from mailsrv.authn.dmarc_record import DmarcRecord, find_record
 from mailsrv.authn.findings import Ask
 
 MOST_LOOKUPS = 8  # of one walk, section 4.10
 MOST_WALKS = 4  # of one evaluation, for identifiers that are compared with the Author Domain
-SHORTENED = 7  # labels of the second name that is asked for a domain of more than that
-
-
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """The record that applies to a domain, where it stands, and the domain's Organizational Domain (section 4.10.1).
-
-    `organization` is the domain itself where its own record settles what applies without a walk. No record: None and
-    an empty `record_domain`."""
-
-    record: DmarcRecord | None
-    record_domain: str
-    organization: str
+SHORTENED = MOST_LOOKUPS - 1  # labels of the second name that is asked for a domain of more than that
 
 
 class Tree:
@@ -52,21 +38,21 @@ class Tree:
             self._records[domain] = find_record(self.answer(f"_dmarc.{domain}", "TXT").records)
         return self._records[domain]
 
-    def discover(self, domain: str) -> Discovery:
-        """The record that applies to mail from `domain`: its own, its Organizational Domain's, or that of the Public
-        Suffix Domain above, whichever comes first. Raises DnsFailure."""
+    def discover(self, domain: str) -> tuple[DmarcRecord | None, str]:
+        """The record that applies to mail from `domain`, and where it stands: the domain's own, its Organizational
+        Domain's, or that of the Public Suffix Domain above, whichever comes first (section 4.10.1). (None, "") without
+        one. Raises DnsFailure."""
         own = self.record(domain)
         if own is not None:
-            return Discovery(own, domain, domain)
+            return own, domain
         found = self._walk(domain)
-        organization = _select(domain, found)
+        organization = self._organizations[domain] = _select(domain, found)
         at_organization = self._records.get(organization)
         if at_organization is not None:
-            return Discovery(at_organization, organization, organization)
-        if found:  # the walk ended at psd=y, and the organization below it has no record
-            suffix, record = found[-1]
-            return Discovery(record, suffix, organization)
-        return Discovery(None, "", organization)
+            return at_organization, organization
+        if found:  # the walk ended at psd=y, and the organization below it has no record that was met
+            return found[-1][1], found[-1][0]
+        return None, ""
 
     def organization(self, domain: str) -> str:
         """The Organizational Domain of a domain (section 4.10.2). Raises DnsFailure."""
@@ -74,6 +60,11 @@ class Tree:
         if known is None:
             known = self._organizations[domain] = _select(domain, self._walk(domain))
         return known
+
+    def known_organization(self, domain: str) -> str:
+        """The same, as far as walks have found it without asking anew: else the domain itself, which section 4.10.2
+        takes for it where nothing depends on more."""
+        return self._organizations.get(domain, domain)
 
     def share(self, first: str, second: str) -> bool:
         """Whether two domains have one Organizational Domain; beyond `walks` different `second` that would need a
