@@ -19,8 +19,9 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from mailsrv.errors import Busy, GrammarError, MailsrvError, StorageError
+from mailsrv.errors import Busy, MailsrvError
 from mailsrv.system import events
 from mailsrv.system.wake import Doorbell
 from mailsrv.mail.outcome import Outcome, Status
@@ -100,12 +101,10 @@ class Runner:
 
     def run(self) -> None:
         """Run the queue until `halt`. Nothing ends it but that: the server would take mail and send none."""
+        waits: list[float] = []
         while not self._stopping:
-            seconds = _ROUND_SECONDS
-            try:
-                seconds = self.step()
-            except Exception:
-                events.bug(self._log, where="runner", id="", traceback=traceback.format_exc())
+            failed = self._guard("run", lambda: waits.append(self.step()))
+            seconds = _ROUND_SECONDS if failed else waits.pop()
             poll = select.poll()
             # Anew each time: a round may have replaced the doorbell.
             for descriptor in (self.doorbell.fileno(), self._ended_bell):
@@ -242,26 +241,23 @@ class Runner:
 
     def _begin(self, identifier: str) -> None:
         """Claim a message and put its jobs on their way. One that cannot be worked on never stops the others."""
+        seconds = self._guard(identifier, lambda: self._claim(identifier))
+        if seconds:
+            self._backlog.add(self._clock.now() + seconds, identifier)
+
+    def _claim(self, identifier: str) -> None:
+        """Raises what keeps the message from being worked on; it is not claimed then."""
         now = self._clock.now()
         forced = identifier in self._forced
         self._forced.discard(identifier)
-        claim = None
-        try:
-            claim = self._works.claims.try_claim(identifier)
-            if claim is not None:
-                self._work(Delivery(claim, self._works.sign, now, forced))
+        claim = self._works.claims.try_claim(identifier)
+        if claim is None:
             return
-        except Busy:
-            seconds = _BUSY_SECONDS
-        except MailsrvError as error:
-            events.storage(self._log, path=identifier, reason=str(error))
-            seconds = _AGAIN_SECONDS
-        except Exception:
-            events.bug(self._log, where="runner", id=identifier, traceback=traceback.format_exc())
-            seconds = _BUG_SECONDS
-        if claim is not None:
+        try:
+            self._work(Delivery(claim, self._works.sign, now, forced))
+        except BaseException:
             claim.close()
-        self._backlog.add(now + seconds, identifier)
+            raise
 
     def _work(self, delivery: Delivery) -> None:
         """Decide what is done with a claimed message now, and begin it. Whatever this raises, nothing was begun."""
@@ -284,10 +280,7 @@ class Runner:
         delivery.expect(len(plan.jobs) + 1)
         for job in plan.jobs:
             self._backlog.begin(job.hop)
-            try:
-                self.dispatcher.put(job)
-            except Exception:
-                events.bug(self._log, where="runner", id=claim.id, traceback=traceback.format_exc())
+            if self._guard(claim.id, partial(self.dispatcher.put, job)):
                 self._backlog.end(job.hop, False)
                 self._end(delivery, [])
         self._end(delivery, plan.ended)
@@ -345,13 +338,8 @@ class Runner:
 
     def _end(self, delivery: Delivery, outcomes: list[Outcome]) -> None:
         """A share of a message has ended."""
-        try:
-            self._works.settler.learn(delivery, outcomes)
-        except StorageError as error:
-            # Kept in memory: it is written down with the next step.
-            events.storage(self._log, path=delivery.claim.id, reason=str(error))
-        except Exception:
-            events.bug(self._log, where="runner", id=delivery.claim.id, traceback=traceback.format_exc())
+        # Where this fails the outcomes are in memory: they are written down with the next step.
+        self._guard(delivery.claim.id, lambda: self._works.settler.learn(delivery, outcomes))
         if delivery.end_job():
             self._settle(delivery)
 
@@ -359,16 +347,15 @@ class Runner:
         """Settle a message and let go of it. What cannot be written down is not let go: the message would be delivered
         once more to those that have it."""
         claim = delivery.claim
-        try:
+
+        def settle() -> None:
             moment = self._works.settler.settle(delivery)
             claim.close()
             self._ended.append((delivery, moment))
-        except (StorageError, GrammarError) as error:
-            events.storage(self._log, path=claim.id, reason=str(error))
-            self._unsettled.append((self._clock.monotonic() + _AGAIN_SECONDS, delivery))
-        except Exception:
-            events.bug(self._log, where="runner", id=claim.id, traceback=traceback.format_exc())
-            self._unsettled.append((self._clock.monotonic() + _BUG_SECONDS, delivery))
+
+        seconds = self._guard(claim.id, settle)
+        if seconds:
+            self._unsettled.append((self._clock.monotonic() + seconds, delivery))
         os.eventfd_write(self._ended_bell, 1)
 
     def _settle_again(self, moment: float) -> None:
@@ -380,9 +367,21 @@ class Runner:
             else:
                 self._unsettled.append((when, delivery))
 
-    def _guard(self, path: str, action: Callable[[], object]) -> None:
-        """Do something that the disk may refuse."""
+    def _guard(self, place: str, action: Callable[[], object]) -> float:
+        """The one net: do something that the disk may refuse or a mistake of ours may end. Either is an event about
+        `place`, an ID or what else is concerned, and stops nothing else; that another process is at it is none.
+
+        Gives the seconds after which it is to be tried again, 0.0 when it was done. Called by all threads.
+        """
         try:
             action()
+        except Busy:
+            return _BUSY_SECONDS
         except MailsrvError as error:
-            events.storage(self._log, path=path, reason=str(error))
+            events.storage(self._log, path=place, reason=str(error))
+            return _AGAIN_SECONDS
+        except Exception:
+            identifier = place if is_id(place) else ""
+            events.bug(self._log, where="runner", id=identifier, traceback=traceback.format_exc())
+            return _BUG_SECONDS
+        return 0.0

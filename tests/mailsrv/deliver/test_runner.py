@@ -11,6 +11,7 @@ from mailsrv.mail.dsn import Kind
 from mailsrv.mail.envelope import Recipient
 from mailsrv.mail.outcome import Outcome, Status
 from mailsrv.spool.hold import hold
+from mailsrv.deliver.settle import Settler
 from mailsrv.system.wake import Doorbell
 from tests.mailsrv.deliver.queued import HOST, NOW, Queue
 from tests.mailsrv.spool.place import ID
@@ -394,6 +395,48 @@ def test_a_bug_does_not_end_the_run(make_queue):
     os.eventfd_write(queue.runner._ended_bell, 1)
     queue.runner.run()
     assert len(turns) == 2 and len(queue.log.named("bug")) == 2
+
+
+@pytest.mark.parametrize("part", ["_hear", "_take_back", "_begin_due", "_next_step"])
+@pytest.mark.parametrize(("error", "event"), [(ValueError, "bug"), (StorageError, "storage")])
+def test_nor_does_one_in_any_part_of_a_step(queue, monkeypatch, part, error, event):
+    turns = []
+
+    def fail(*_):
+        turns.append(1)
+        if len(turns) > 1:
+            queue.runner.halt()
+        os.eventfd_write(queue.runner._ended_bell, 1)
+        raise error("wrong")
+
+    monkeypatch.setattr(queue.runner, part, fail)
+    queue.runner.run()
+    assert len(turns) == 2 and len(queue.log.named(event)) == 2
+
+
+def test_a_bug_about_one_message_names_it_and_closes_its_claim(queue, monkeypatch):
+    queue.put("erin@remote.example")
+    monkeypatch.setattr(queue.runner, "_plan", lambda _: 1 / 0)
+    queue.step()
+    [bug] = queue.log.named("bug")
+    assert (bug["where"], bug["id"]) == ("runner", ID)
+    with queue.claim() as claim:
+        assert claim.waiting == [0]
+
+
+def test_where_settling_is_wrong_the_message_stays_claimed_until_it_is_settled(queue, monkeypatch):
+    queue.put("erin@remote.example")
+    queue.step()
+    settle = Settler.settle
+    monkeypatch.setattr(Settler, "settle", lambda *_: 1 / 0)
+    queue.end()
+    queue.step()
+    assert len(queue.log.named("bug")) == 1
+    monkeypatch.setattr(Settler, "settle", settle)
+    queue.step(299)
+    assert queue.queued_for() is not None and queue.hops() == []
+    queue.step(1)
+    assert queue.queued_for() is None
 
 
 # The end
