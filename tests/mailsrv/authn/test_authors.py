@@ -1,0 +1,105 @@
+"""Author Domains: sound From fields, and what broken ones still show."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailsrv.authn.authors import MOST_OCTETS, Authors, find_authors
+from mailsrv.mail.header import scan
+
+
+def find(*values: bytes) -> Authors:
+    header = scan(b"".join(b"From:" + value + b"\r\n" for value in values) + b"\r\n", True)
+    assert header is not None
+    return find_authors(header)
+
+
+@pytest.mark.parametrize(
+    ("value", "domain"),
+    [
+        (b" a@example.com", "example.com"),
+        (b" A <a@EXAMPLE.com>", "example.com"),
+        (b"\r\n\tA (not b@example.net)\r\n <a@example.com>", "example.com"),
+        (b' "x@example.net" <a@example.com>', "example.com"),
+        (b" a@example.com, B <b@Example.Com>", "example.com"),
+        (b" Team: a@example.com, b@example.com;", "example.com"),
+        (b" a@example.com, b@[192.0.2.1]", "example.com"),
+        (b" <@relay.example.net:a@example.com>", "example.com"),
+        (" a@b\u00fccher.example".encode(), "xn--bcher-kva.example"),
+        (" a@B\u00dcCHER.example, b@xn--BCHER-kva.example".encode(), "xn--bcher-kva.example"),
+        (" a@b\u00fccher\u3002example".encode(), "xn--bcher-kva.example"),
+        (b" a@localhost", "localhost"),
+    ],
+)
+def test_one_author_domain(value: bytes, domain: str) -> None:
+    assert find(value) == Authors((domain,))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_author(count: int) -> None:
+    for value in (b" Nobody:;", b" a@[192.0.2.1]", b" a@[IPv6:2001:db8::1]"):
+        assert find(*[value] * count).domains == ()
+        assert find(*[value] * count).fault in ("there is no From field", "the From field has no domain")
+
+
+def test_several_domains_in_order() -> None:
+    found = find(b" a@c.example, b@a.example, c@c.example, d@b.example")
+    assert found.domains == ("c.example", "a.example", "b.example")
+    assert (found.fault, found.too_many) == ("the From field has authors of several domains", False)
+
+
+def test_more_than_are_looked_at() -> None:
+    found = find(b" a@a.example, a@b.example, a@c.example, a@d.example")
+    assert (len(found.domains), found.too_many) == (3, True)
+    assert find(b" <" + b",".join(b"a@x%d.example" % number for number in range(500))).too_many
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 500])
+def test_several_fields(count: int) -> None:
+    found = find(*[b" a@example.com"] * count)
+    assert found == Authors(("example.com",), f"there are {count} From fields", True, count > 3)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b" ",
+        b" a b@example.com",
+        b" <a@example.com",
+        b" a@example.com>",
+        b' "Boss <a@example.com>',
+        b" Boss (a@example.com",
+        b" a@example.com.",
+        b" a@.example.com",
+        b" <<a@example.com>>",
+        b" a @ example . com >",
+        b" a@(one)example(two).com >",
+        b" a\x00@example.com",
+        b" \xff <a@example.com> <",
+        b" a@example.com; <",
+        b" a@exa_mple.com",
+        b" a@example.com " * (MOST_OCTETS // 10),
+    ],
+)
+def test_what_cannot_be_read_still_shows_a_domain(value: bytes) -> None:
+    found = find(value)
+    assert found.fault
+    expected = ("exa_mple.com",) if b"_" in value else ("example.com",) if value.strip() else ()
+    assert found.domains == expected
+
+
+@pytest.mark.parametrize(
+    "value", [b"(" * 200000, b" " * 200000 + b"@", b"@" * 200000, b"a@b." * 50000, b"@. " * 60000, b'"@b' * 60000]
+)
+def test_long_garbage(value: bytes) -> None:
+    assert find(value).fault
+
+
+@given(st.lists(st.binary(max_size=60).filter(lambda octets: b"\r" not in octets and b"\n" not in octets), max_size=5))
+def test_any_octets(values: list[bytes]) -> None:
+    found = find(*values)
+    assert found.fault or len(found.domains) == 1
+    assert len(set(found.domains)) == len(found.domains) <= 3
+    assert all(domain.isascii() and domain == domain.lower() for domain in found.domains)
+    assert found.repeated is (len(values) > 1)
