@@ -1,7 +1,10 @@
 """The accounts' Maildirs: made once, durable, and never outside of accounts/."""
 
+import mailbox
 import multiprocessing
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +71,23 @@ def test_a_mailbox_is_a_marked_maildir_in_the_account(tmp_path):
     assert sorted(os.listdir(junk)) == ["cur", "maildirfolder", "new", "tmp"]
     assert (junk / MARK).read_bytes() == b""
     assert [path.stat().st_mode & 0o777 for path in (junk, junk / "new", junk / MARK)] == [0o700, 0o700, 0o600]
+
+
+def test_it_is_what_other_programs_make(tmp_path):
+    store = Store(Disk(), str(tmp_path))
+    store.prepare("alice", mailbox="Junk")
+    theirs = mailbox.Maildir(tmp_path / "theirs")
+    theirs.add_folder("Junk")
+    junk = Path(store.directory("alice", "Junk"))
+    assert {path.name for path in junk.iterdir()} == {path.name for path in (tmp_path / "theirs/.Junk").iterdir()}
+    (junk / "new/1.x.host,S=17").write_bytes(b"Subject: x\r\n\r\nhi")
+    (found,) = mailbox.Maildir(store.directory("alice"), create=False).get_folder("Junk")
+    assert found["Subject"] == "x"
+    # And theirs is taken as it is.
+    shutil.move(tmp_path / "theirs", tmp_path / "accounts/bob")
+    before = sorted(tmp_path.glob("accounts/bob/**/*"))
+    assert store.new_directory("bob", "Junk") == f"{tmp_path}/accounts/bob/.Junk/new"
+    assert sorted(tmp_path.glob("accounts/bob/**/*")) == before
 
 
 def test_a_mailbox_is_durable_whatever_existed_before():
