@@ -12,12 +12,13 @@ from mailsrv.mail import header
 from mailsrv.mail.envelope import Envelope
 from mailsrv.mail.reply import Reply
 from mailsrv.mail.trace import return_path_field
-from mailsrv.receive import decision, submission
+from mailsrv.receive import checks, decision, submission
 from mailsrv.receive.recipient import OVER_QUOTA
 from mailsrv.receive.space import NO_ROOM, storage_reply
 from mailsrv.receive.stamp import stamp, with_protocol
 from mailsrv.receive.state import State, Transaction
 from mailsrv.smtp.events import DataEnd, DataStart
+from mailsrv.store.feedback import is_candidate
 from mailsrv.system import events
 from mailsrv.system.scratch import Octets
 
@@ -28,7 +29,6 @@ HEADER_TOO_LONG = Reply(552, "5.3.4", "the header of the message is too long")
 
 HEADER_LIMIT = 1 << 20  # octets of a header
 _FIRST_LOOK = 1 << 14  # most headers are shorter
-_REMOVED = frozenset({b"return-path"})
 
 
 def start_data(state: State, event: DataStart) -> Reply:
@@ -71,6 +71,8 @@ def end_data(state: State, event: DataEnd) -> Reply | list[Reply]:
         _log_received(state, transaction, event.size)
     elif not isinstance(answer, list):
         decision.refuse(state, "data", reply)
+    if not 400 <= reply.code < 500:  # what comes again is told of then
+        checks.conclude(state, transaction)
     decision.write(state, transaction, decision.verdict_of(reply), reply, event.size)
     if state.is_lmtp and not isinstance(answer, list):
         answer = [answer] * len(transaction.forward_paths)
@@ -115,10 +117,13 @@ def _judge(state: State, transaction: Transaction) -> Octets | Reply:
             return completed
         return Octets(trace + completed, scratch, len(scanned.octets))
     if not scanned.begins:  # text without a header must not become the continuation of ours: an empty line parts them
-        return Octets(trace + b"\r\n", scratch, 0)
-    if scanned.has(b"return-path"):
-        return Octets(trace + scanned.without(_REMOVED), scratch, len(scanned.octets))
-    return Octets(trace, scratch, 0)
+        octets = Octets(trace + b"\r\n", scratch, 0)
+    else:
+        kept = checks.remove_forged(state, scanned)
+        is_whole = kept is scanned.octets
+        octets = Octets(trace, scratch) if is_whole else Octets(trace + kept, scratch, len(scanned.octets))
+    transaction.is_report = is_candidate(scanned)
+    return checks.judge(state, transaction, scanned, octets) if checks.is_checked(state) else octets
 
 
 def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:
@@ -132,6 +137,7 @@ def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:
         state.account,
         state.peer.client,
         size,
+        transaction.mailbox,
     )
 
 
@@ -144,6 +150,7 @@ def _deliver(state: State, transaction: Transaction, octets: Octets) -> Reply:
     envelope = _envelope(state, transaction, octets.size)
     committed = state.house.delivery.commit(envelope, octets, return_path_field(transaction.reverse_path))
     transaction.delivered = list(committed.delivered)
+    _hand_over(state, transaction, octets)
     transaction.queued = [str(recipient.address) for recipient in committed.queued]
     return Reply(250, "2.0.0", f"accepted as {transaction.id}")
 
@@ -163,11 +170,18 @@ def _deliver_each(state: State, transaction: Transaction, octets: Octets) -> lis
         for account, failure in failures.items():
             results[account] = accepted if failure is None else storage_reply(state, failure)
     transaction.delivered = [account for account, reply in results.items() if reply is accepted]
+    _hand_over(state, transaction, octets)
     replies = []
     for path, accounts in transaction.forward_paths:
         reply = next((results[one] for one in accounts if results[one] is not accepted), accepted)
         replies.append(reply if reply is accepted else decision.refuse(state, "data", reply, path))
     return replies
+
+
+def _hand_over(state: State, transaction: Transaction, octets: Octets) -> None:
+    """A copy of what may be a report for us goes to whoever reads these."""
+    if transaction.is_report and transaction.delivered and not transaction.mailbox and state.house.collector:
+        state.house.collector.hand_over(transaction.id, octets)
 
 
 def _full(state: State, transaction: Transaction, size: int) -> set[str]:

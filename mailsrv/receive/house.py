@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
+from mailsrv.authn.dmarc_row import DmarcRow
 from mailsrv.authn.findings import Ask
 from mailsrv.config.schema import Config
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import Envelope, Recipient
+from mailsrv.receive.filter import ContentFilter
 from mailsrv.smtp.events import Kind
 from mailsrv.system.clock import Clock
 from mailsrv.system.log import Log
@@ -152,6 +154,13 @@ class Senders(Protocol):
     def passed(self, network: str, domain: str, /) -> None: ...
 
 
+class Collector(Protocol):
+    """Feedback (store.feedback.Collector): rows for DMARC's reports, and reports that others send. Never raises."""
+
+    def collect(self, row: DmarcRow | None, /) -> None: ...
+    def hand_over(self, identifier: str, octets: Octets, /) -> None: ...
+
+
 class Decisions(Protocol):
     """Where decision records go; never raises."""
 
@@ -185,6 +194,8 @@ class House:
     decisions: Decisions | None = None
     lookups: Callable[[], Ask] | None = None
     senders: Senders | None = None
+    filter: ContentFilter | None = None
+    collector: Collector | None = None
 
     def allows(self, client: str) -> bool:
         """Whether an address is in bans.allow: it is never banned, slowed down or limited in connections."""

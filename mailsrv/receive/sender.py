@@ -7,7 +7,7 @@ Diagnostics: raises nothing; the answer is a Reply.
 """
 
 from mailsrv.mail.reply import Reply
-from mailsrv.receive import decision
+from mailsrv.receive import checks, decision
 from mailsrv.receive.space import NO_ROOM
 from mailsrv.receive.state import State, Transaction
 from mailsrv.smtp.events import Mail
@@ -61,4 +61,4 @@ def _decide(state: State, transaction: Transaction) -> Reply:
     if not state.house.space.has(size):
         rules.append(("mail", "space", size, "defer"))
         return NO_ROOM
-    return OK
+    return checks.check_domain(state, transaction) or OK

@@ -4,16 +4,27 @@ thread.
 Diagnostics: raises nothing.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from mailsrv.mail.address import Address
 from mailsrv.mail.envelope import MailParameters, Recipient, ReversePath
 from mailsrv.mail.reply import Reply
+from mailsrv.authn.findings import Ask, Findings
+from mailsrv.authn.verdict import Verdict
 from mailsrv.receive.dnsbl import Standing
 from mailsrv.receive.house import House, Peer
 from mailsrv.smtp.events import Kind
 from mailsrv.system.scratch import Scratch
 from mailsrv.system.tls import TlsInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found and decided about one message."""
+
+    findings: Findings
+    verdict: Verdict
 
 
 class Transaction:
@@ -23,12 +34,15 @@ class Transaction:
     `forward_paths`: (forward-path, accounts) of those that were taken. `recipients`: what they became, each account and
     each remote address once. `quotas`: the limit of each account that has one. `rules`: (stage, rule, input, result) of
     every other rule that was asked. `fault`: why the message cannot be kept. `exempt`: whether neither lists nor
-    greylisting apply to its recipients, None before the first is asked about (greylist.py).
+    greylisting apply to its recipients, None before the first is asked about (greylist.py). `ask`: the way to the DNS,
+    within the message's budget. `judged`: what receive/checks found and decided. `mailbox`: where accounts get it, ""
+    for INBOX. `is_report`: it may be a report for us.
     """
 
     __slots__ = (
-        "accounts", "asked", "delivered", "exempt", "fault", "forward_paths", "id", "parameters", "queued", "quotas",
-        "recipients", "remote", "reverse_path", "rules", "scratch", "started",
+        "accounts", "ask", "asked", "delivered", "exempt", "fault", "forward_paths", "id", "is_report", "judged",
+        "mailbox", "parameters", "queued", "quotas", "recipients", "remote", "reverse_path", "rules", "scratch",
+        "started",
     )
 
     def __init__(self, id: str, started: float, reverse_path: ReversePath, parameters: MailParameters) -> None:
@@ -48,6 +62,10 @@ class Transaction:
         self.exempt: bool | None = None
         self.delivered: list[str] = []
         self.queued: list[str] = []
+        self.ask: Ask | None = None
+        self.judged: Judged | None = None
+        self.mailbox = ""
+        self.is_report = False
 
     def close(self) -> None:
         """Give back what the message occupies."""

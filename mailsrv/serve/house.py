@@ -5,11 +5,15 @@ Diagnostics: `build_house` raises StorageError when data_dir cannot be used.
 
 import os
 from collections.abc import Callable
+from functools import partial
 
+from mailsrv.authn.findings import Ask
+from mailsrv.config.schema import Config
 from mailsrv.deliver.local import LocalDelivery
 from mailsrv.directory.accounts import Directory
 from mailsrv.directory.passwords import Passwords
 from mailsrv.errors import AlreadyThere
+from mailsrv.receive.filter import make_filter
 from mailsrv.receive.house import House
 from mailsrv.receive.space import FreeSpace
 from mailsrv.serve.worker import WorkerContext
@@ -17,10 +21,15 @@ from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.layout import Layout
 from mailsrv.spool.queueid import child
 from mailsrv.store.account import Store
+from mailsrv.store.feedback import Collector
 from mailsrv.store.notify import Announcer
 from mailsrv.store.quota import Quota
+from mailsrv.store.senders import Senders
 from mailsrv.system import entropy
+from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
+from mailsrv.system.dns import DnsResolver
+from mailsrv.system.dns_values import Budget, Resolver
 from mailsrv.system.lock import Slots
 from mailsrv.system.rotation import Decisions
 from mailsrv.system.scratch import MemoryBudget, Scratch
@@ -61,6 +70,8 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
     announcer = Announcer(f"{config.data_dir}/run/watch", disk, clock, waker)
     checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, _PASSWORD_WAIT, clock)
     budget = MemoryBudget(limits.memory_bytes)
+    resolver = DnsResolver(config.dns.nameservers, config.dns.timeout_seconds, clock, trust_ad=config.dns.trust_ad)
+    strangers = config.greylist.enabled or bool(config.dnsbl.zones)
     return House(
         config=config,
         directory=directory,
@@ -80,4 +91,14 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
         decisions=Decisions(
             disk, f"{config.data_dir}/decisions", config.log.decisions_bytes, config.log.decisions_files, clock
         ),
+        lookups=make_lookups(resolver, config, clock),
+        senders=Senders(disk, config.data_dir, config.greylist, clock, log) if strangers else None,
+        filter=make_filter(config.filter, clock, resolver),
+        collector=Collector(disk, config.data_dir, clock, log, config.dmarc.report),
     )
+
+
+def make_lookups(resolver: Resolver, config: Config, clock: Clock) -> Callable[[], Ask]:
+    """Gives each message its way to the DNS, within the bounds of [checks]."""
+    lookups, seconds = config.checks.lookups, config.checks.seconds
+    return lambda: partial(resolver.query, budget=Budget(lookups, seconds, clock))

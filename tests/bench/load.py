@@ -39,7 +39,8 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one run sends. size: octets of a message; first: number of the first message (for the Message-ID)."""
+    """What one run sends. size: octets of a message; first: number of the first message (for the Message-ID); text: all
+    that follows the Message-ID, the end of the message included, in place of text of that size."""
 
     port: int
     connections: int
@@ -52,6 +53,7 @@ class Plan:
     domain: str = "bench.test"
     mailboxes: int = 100
     first: int = 0
+    text: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Worker:
         self.numbers = iter(numbers)
         self.latencies: list[float] = []
         lines = (plan.size - len(HEADER) - len(message_id(0))) // len(LINE)
-        self.text = HEADER + LINE * lines + b".\r\n"
+        self.text = plan.text or HEADER + LINE * lines + b".\r\n"
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.context.check_hostname = False
         self.context.verify_mode = ssl.CERT_NONE

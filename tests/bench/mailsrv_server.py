@@ -1,7 +1,7 @@
 """mailsrv as the server under test: the real command from this checkout, with a configuration of its own.
 
-Sender checks are off; durability, logging and limits are as shipped, except that the loopback client may open as many
-connections as the cases need.
+Sender checks are off, since loopback is exempt from them (tests/bench/authn.py has them on); durability, logging and
+limits are as shipped, except that the loopback client may open as many connections as the cases need.
 
 Diagnostics: as server.Server.
 """
@@ -51,6 +51,7 @@ class Mailsrv(Server):
     """One mailsrv in one directory."""
 
     name = "mailsrv"
+    more = ""  # tables of the configuration beside those of the cases
 
     def command(self) -> list[str]:
         """One configuration file; the server makes its data directory itself."""
@@ -60,7 +61,7 @@ class Mailsrv(Server):
             addresses = [f"u{number}@{DOMAIN}"] + ([f"postmaster@{DOMAIN}"] if number == 0 else [])
             text += ACCOUNT.format(number=number, addresses=", ".join(f'"{address}"' for address in addresses))
         config = self.root / "mailsrv.toml"
-        config.write_text(text)
+        config.write_text(text + self.more)
         config.chmod(0o600)
         return [sys.executable, str(CHECKOUT / "bin" / "mailsrv"), "serve", "--config", str(config)]
 
