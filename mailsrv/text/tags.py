@@ -46,7 +46,7 @@ def parse_tags(octets: bytes) -> dict[str, str]:
 def parse_base64(value: str) -> bytes:
     """The octets of a base64 value with white space anywhere (section 3.2, base64string). Raises GrammarError."""
     try:
-        return binascii.a2b_base64("".join(value.split()).encode("ascii"), strict_mode=True) if value else b""
+        return binascii.a2b_base64(b"".join(value.encode("ascii").split()), strict_mode=True)
     except ValueError:  # UnicodeEncodeError and binascii.Error are ValueErrors
         raise GrammarError("is not base64") from None
 
