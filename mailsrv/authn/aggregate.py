@@ -9,10 +9,9 @@ Diagnostics: raises nothing.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from mailsrv.authn.dmarc_record import parse_record
 from mailsrv.authn.dmarc_row import DkimSeen, DmarcRow, Override, SpfSeen
-from mailsrv.authn.findings import Policy
-
-_POLICIES = frozenset(policy.value for policy in Policy)
+from mailsrv.errors import GrammarError
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +109,20 @@ def tally(rows: Iterable[DmarcRow]) -> dict[str, Tally]:
 
 
 def describe_policy(domain: str, record: str) -> PolicyPublished:
-    """A policy record for the report, as far as its words are known ones."""
-    tags: dict[str, str] = {}
-    for tag in record.split(";"):
-        name, _, value = tag.partition("=")
-        tags.setdefault(name.strip().lower(), value.strip())
-
-    def word(name: str, words: frozenset[str], default: str) -> str:
-        value = tags.get(name, "").lower()
-        return value if value in words else default
-
-    modes = frozenset("rs")
+    """A policy record for the report; what cannot be read of it has its default."""
+    try:
+        read = parse_record(record.encode())
+    except GrammarError:
+        return PolicyPublished(domain)
     return PolicyPublished(
         domain=domain,
-        p=word("p", _POLICIES, "none"),
-        sp=word("sp", _POLICIES, ""),
-        np=word("np", _POLICIES, ""),
-        adkim=word("adkim", modes, "r"),
-        aspf=word("aspf", modes, "r"),
-        fo=tags.get("fo", "")[:20] or "0",
-        testing=word("t", frozenset("yn"), "n"),
+        p=read.p.value,
+        sp=read.sp.value if read.sp else "",
+        np=read.np.value if read.np else "",
+        adkim=read.adkim,
+        aspf=read.aspf,
+        fo=":".join(read.fo),
+        testing=read.t,
     )
 
 

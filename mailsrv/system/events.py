@@ -33,6 +33,7 @@ FIELDS = {
     "complaint": "file:line: key: what is wrong, what is right",
     "config": "path of the configuration",
     "delays": "seconds before the queue/in the queue/to connect/to transmit",
+    "domain": "whose mail a DMARC report is about",
     "dsn": "enhanced status code (RFC 3463)",
     "end": "how the session ended: quit, closed (by the client), kicked, or a reason",
     "expires": "end of a certificate's validity, RFC 3339",
@@ -40,11 +41,11 @@ FIELDS = {
     "from": "reverse-path; <> for the null one",
     "helo": "name that the client gave in HELO, EHLO or LHLO",
     "id": "id of the session (11 characters), or of the message (the session's id and more)",
-    "kind": "kind of listener (smtp, submission, ...), of process, or of report (failed, delayed, succeeded)",
+    "kind": "kind of listener (smtp, submission, ...), of process, or of report (failed, delayed, ...; aggregate, ...)",
     "listeners": "where the server listens",
     "mailbox": "mailbox of the account, empty for INBOX",
     "mechanism": "SASL mechanism",
-    "messages": "messages accepted in the session",
+    "messages": "messages accepted in the session, or that a DMARC report tells of",
     "names": "names that a certificate is good for",
     "path": "file or directory",
     "pid": "process number",
@@ -59,7 +60,7 @@ FIELDS = {
     "seconds": "how long it took, or how long a ban lasts",
     "size": "octets of the message",
     "stage": "what was refused: connect, mail, rcpt, data or login",
-    "state": "what became of a process, or of a certificate (loaded, kept)",
+    "state": "what became of a process, of a certificate (loaded, kept), or of a DMARC report (queued, ...)",
     "status": "delivered, relayed, expanded, delayed or failed (RFC 3464)",
     "tls": "TLS version and cipher",
     "to": "forward-path",
@@ -125,6 +126,11 @@ EVENTS = {
         "notice",
         ("file", "state", "reason", "names", "expires"),
         "a certificate is used; level error when changed files are wrong and the old one is kept",
+    ),
+    "feedback": Event(
+        "info",
+        ("id", "kind", "domain", "state", "to", "messages", "reason"),
+        "a DMARC report is queued or is not made, or one of others was read; level notice when there is a reason",
     ),
     "storage": Event("error", ("path", "reason"), "the disk refused something"),
     "tls": Event("info", ("id", "client", "reason"), "a TLS handshake failed"),
@@ -333,6 +339,25 @@ def certificate(log: Log, *, file: str, state: str, reason: str, names: Sequence
         "certificate",
         "error" if state == "kept" else "notice",
         {"file": file, "state": state, "reason": reason, "names": list(names), "expires": expires},
+    )
+
+
+def feedback(
+    log: Log, *, id: str, kind: str, domain: str, state: str, to: Sequence[str], messages: int, reason: str
+) -> None:
+    """A DMARC report of ours is queued or skipped, or one of others was read; `id` is the report's own."""
+    log.write(
+        "feedback",
+        "notice" if reason else "info",
+        {
+            "id": id,
+            "kind": kind,
+            "domain": domain,
+            "state": state,
+            "to": list(to),
+            "messages": messages,
+            "reason": reason,
+        },
     )
 
 

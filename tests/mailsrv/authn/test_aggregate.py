@@ -66,10 +66,11 @@ def test_spf_has_one_scope(spf, told):
     [
         ("v=DMARC1", PolicyPublished("d")),
         (
-            "v=DMARC1; p=Reject ;sp = quarantine; np=none; adkim=S; aspf=s; fo=1:d; t=y",
+            "v=DMARC1; p=Reject ; rua=mailto:a@b.example;sp = quarantine; np=none; adkim=S; aspf=s; fo=1:d; t=y",
             PolicyPublished("d", "reject", "quarantine", "none", "s", "s", "1:d", "y"),
         ),
-        ("p=whatever; adkim=x; t=maybe; fo=" + "1:" * 99, PolicyPublished("d", fo="1:" * 10)),
+        ("v=DMARC1; adkim=x; t=maybe; fo=" + "1:" * 99, PolicyPublished("d")),
+        ("torn", PolicyPublished("d")),
     ],
 )
 def test_what_a_report_says_of_the_policy(record, policy):

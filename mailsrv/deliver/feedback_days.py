@@ -1,0 +1,222 @@
+"""The DMARC aggregate reports of a day that has ended: from its rows into the queue, each exactly once.
+
+For each Policy Domain that had mail: who wants the report is looked up, the report is named in the day's ledger with
+its ID and its addresses, durably, then it is queued under that ID, then that is noted. After a crash what was named and
+not queued is made again under its ID from the same rows, before anything else; the spool knows an ID that lay in it
+(mailsrv-store(5)). Where the DNS does not tell now who wants a report, the day stays open and is tried again, for two
+days. At most one report about a Policy Domain and a day.
+
+A report has our contact as its reverse-path, so that SPF and DKIM speak for it, and NOTIFY=NEVER: one that cannot be
+delivered is a line in the log, never a report about a report.
+
+Diagnostics: `Days.report` raises StorageError when the disk refuses; it is to be called again, and goes on where it
+stopped.
+"""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mailsrv import __version__
+from mailsrv.authn.aggregate import AggregateReport, Metadata, Tally, describe_policy
+from mailsrv.authn.dmarc_record import parse_record
+from mailsrv.authn.findings import Ask
+from mailsrv.authn.report_uri import Destinations, Tag, find_destinations
+from mailsrv.config.schema import Config
+from mailsrv.deliver.feedback_letter import Letterhead, write_letter
+from mailsrv.errors import AlreadyThere, GrammarError
+from mailsrv.mail.address import Address, parse_address
+from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient
+from mailsrv.spool.enqueue import Spool
+from mailsrv.store.feedback_layout import DAY_SECONDS, MAX_DAY_OCTETS, FeedbackLayout, beginning_of
+from mailsrv.store.feedback_ledger import Done, Ledger, Named, Queued, Skipped
+from mailsrv.store.feedback_lines import LeftOut, read_rows
+from mailsrv.system import events
+from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk
+from mailsrv.system.log import Log
+from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
+
+MAX_MESSAGE = 10 << 20  # octets of a report as it is sent
+FIRST_SECONDS = 1800.0  # after a day's end, when nobody writes to its file any more
+SPREAD_SECONDS = 14_400  # so that the reports of the world do not all come at one time
+PATIENCE_SECONDS = 2 * DAY_SECONDS  # with a DNS that does not tell who wants a report
+STALE_SECONDS = 8 * DAY_SECONDS  # after a day's beginning nobody wants its reports
+
+
+@dataclass(frozen=True, slots=True)
+class ReportingSettings:
+    """Who reports: `contact` sends reports and answers for them."""
+
+    hostname: str
+    organization: str
+    contact: Address
+
+    @classmethod
+    def from_config(cls, config: Config) -> "ReportingSettings":
+        contact = config.dmarc.contact
+        if "@" not in contact:
+            home = config.hostname if config.hostname in config.domains or not config.domains else config.domains[0]
+            contact = f"{contact}@{home}"
+        return cls(config.hostname, config.dmarc.organization or config.hostname, parse_address(contact))
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is needed: `asks` gives the way to the DNS for one Policy Domain, with its budget; `new_id` a queue ID."""
+
+    disk: Disk
+    spool: Spool
+    layout: FeedbackLayout
+    clock: Clock
+    log: Log
+    asks: Callable[[], Ask]
+    new_id: Callable[[], str]
+
+
+class Days:
+    """Makes the reports of days; used by one thread of one process."""
+
+    def __init__(self, services: Services, settings: ReportingSettings) -> None:
+        self._services = services
+        self._settings = settings
+        self._counted: tuple[str, dict[str, Tally], int] = ("", {}, 0)  # of the day that was looked at last
+
+    def due_at(self, day: str) -> float:
+        """When a day's reports are made: some hours after its end, another time on each server and day."""
+        text = f"{self._settings.hostname}\n{self._services.layout.data_dir}\n{day}".encode()
+        spread = int.from_bytes(hashlib.sha256(text).digest()[:4], "big") % SPREAD_SECONDS
+        return beginning_of(day) + DAY_SECONDS + FIRST_SECONDS + spread
+
+    def report(self, day: str, until: float = float("inf")) -> bool:
+        """Make the reports of a day that is due, as far as time (monotonic) allows; True when it is done for good."""
+        services = self._services
+        ledger = Ledger(services.disk, services.layout, day)
+        known = ledger.load()
+        if known.done is not None:
+            return True
+        tallies, left_out = self._count(day)
+        for named in known.pending:
+            self._queue(day, named, tallies, ledger)
+        is_open = False
+        for domain, tally in sorted(tallies.items()):
+            if services.clock.monotonic() >= until:
+                return False
+            if not known.knows(domain):
+                is_open |= not self._settle(day, domain, tally, ledger)
+        if not is_open:
+            ledger.write(Done(services.clock.now(), left_out))
+            self._counted = ("", {}, 0)
+        return not is_open
+
+    def restore(self, day: str) -> None:
+        """Queue what is named already and no more: where reports are not wanted any more, and a crash left some."""
+        ledger = Ledger(self._services.disk, self._services.layout, day)
+        pending = ledger.load().pending
+        if pending:
+            tallies, _left_out = self._count(day)
+            for named in pending:
+                self._queue(day, named, tallies, ledger)
+            self._counted = ("", {}, 0)
+
+    def _count(self, day: str) -> tuple[dict[str, Tally], int]:
+        """A day's rows by Policy Domain, durable before anything is made of them, and how many are missing."""
+        if self._counted[0] == day:
+            return self._counted[1], self._counted[2]
+        services = self._services
+        path = services.layout.rows_of(day)
+        services.disk.append(path, b"", sync=True, create=False)
+        services.disk.sync_directory(services.layout.rows)
+        octets = services.disk.read(path, 2 * MAX_DAY_OCTETS)
+        tallies: dict[str, Tally] = {}
+        left_out = 0
+        for row in read_rows(octets.split(b"\n")):
+            if isinstance(row, LeftOut):
+                left_out += row.left_out
+            else:
+                tallies.setdefault(row.record_domain, Tally()).add(row)
+        self._counted = (day, tallies, left_out)
+        return tallies, left_out
+
+    def _settle(self, day: str, domain: str, tally: Tally, ledger: Ledger) -> bool:
+        """Make one report or say why there is none; False when it is not known yet who wants it."""
+        services, now = self._services, self._services.clock.now()
+        rows, late = len(tally.records()), now - beginning_of(day)
+
+        def skip(reason: str) -> bool:
+            ledger.write(Skipped(domain, reason, rows, tally.messages, now))
+            events.feedback(
+                services.log, id="", kind="aggregate", domain=domain, state="skipped", to=[], messages=tally.messages,
+                reason=reason,
+            )  # fmt: skip
+            return True
+
+        if late > STALE_SECONDS:
+            return skip("too old")
+        found = self._find(domain, tally)
+        if found.unknown and late < DAY_SECONDS + PATIENCE_SECONDS:
+            return False
+        if not found.addresses:
+            refused = ", ".join(str(address) for address in (*found.refused, *found.unknown))
+            return skip(f"not wanted at {refused}" if refused else "no address that takes reports")
+        named = Named(domain, services.new_id(), tuple(map(str, found.addresses)), rows, tally.messages, now)
+        if len(self._write(day, named, tally)) > MAX_MESSAGE:
+            return skip(f"larger than {MAX_MESSAGE} octets")
+        ledger.write(named)
+        self._queue(day, named, {domain: tally}, ledger)
+        return True
+
+    def _find(self, domain: str, tally: Tally) -> Destinations:
+        assert tally.last is not None
+        try:
+            record = parse_record(tally.last.record.encode())
+        except GrammarError:
+            return Destinations()
+        return find_destinations(domain, record.rua, Tag.AGGREGATE, self._services.asks())
+
+    def _queue(self, day: str, named: Named, tallies: dict[str, Tally], ledger: Ledger) -> None:
+        """Queue a report that is named, unless the spool knows it already."""
+        services = self._services
+        tally = tallies.get(named.domain)
+        if tally is None:
+            reason = "its rows are gone"
+            ledger.write(Skipped(named.domain, reason, named.rows, named.messages, services.clock.now()))
+            return
+        octets = self._write(day, named, tally)
+        recipients = tuple(Recipient(address, DsnRequest(("NEVER",))) for address in _addresses(named))
+        parameters = MailParameters(
+            size=len(octets),
+            body="7BIT" if octets.isascii() else "8BITMIME",
+            smtputf8=not all(one.is_ascii for one in (self._settings.contact, *_addresses(named))),
+        )
+        envelope = Envelope(
+            named.id, named.at, self._settings.contact, recipients, parameters, client="local", size=len(octets)
+        )
+        with Scratch(services.disk, "", 0, MemoryBudget(0)) as nothing, suppress(AlreadyThere):
+            services.spool.enqueue_once(envelope, Octets(octets, nothing))
+        ledger.write(Queued(named.id, services.clock.now()))
+        events.feedback(
+            services.log, id=named.id, kind="aggregate", domain=named.domain, state="queued", to=named.to,
+            messages=named.messages, reason="",
+        )  # fmt: skip
+
+    def _write(self, day: str, named: Named, tally: Tally) -> bytes:
+        """The message of a report; the same for the same name and rows."""
+        assert tally.last is not None
+        settings, begin = self._settings, beginning_of(day)
+        metadata = Metadata(
+            organization=settings.organization,
+            email=str(settings.contact),
+            report_id=f"{named.id}@{settings.hostname}",
+            begin=begin,
+            end=begin + DAY_SECONDS - 1,
+            generator=f"mailsrv {__version__}",
+        )
+        report = AggregateReport(metadata, describe_policy(named.domain, tally.last.record), tally.records())
+        head = Letterhead(named.id, settings.hostname, settings.contact, _addresses(named), named.at)
+        return write_letter(report, head)
+
+
+def _addresses(named: Named) -> tuple[Address, ...]:
+    return tuple(parse_address(text) for text in named.to)
