@@ -18,7 +18,7 @@ import spf
 
 from mailsrv.errors import GrammarError
 from mailsrv.system.dns_values import BudgetSpent, DnsFailure
-from mailsrv.mail.address import domain_to_ascii
+from mailsrv.mail.address import domain_to_ascii, quote_local_part
 from mailsrv.mail.envelope import ReversePath
 from mailsrv.authn.findings import Ask, Result, SpfFinding
 from mailsrv.authn.spf_macros import (
@@ -56,7 +56,7 @@ def check_spf(client: str, helo: str, reverse_path: ReversePath, ask: Ask, now: 
     else:
         identity, local_part, domain = "mailfrom", reverse_path.local_part or "postmaster", reverse_path.domain
     name = _read_domain(domain)
-    sender = f"{local_part}@{name or domain}"
+    sender = f"{quote_local_part(local_part)}@{name or domain}"
     if not name:
         return SpfFinding(Result.NONE, identity, "", sender, reason="no domain name that could have a record")
     try:
@@ -120,6 +120,7 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
         self._width = self.ipaddr.max_prefixlen
         self._number = int(self.ipaddr)
         self._names: list[str] | None = None  # that the client's reverse lookup gave and its addresses confirm
+        self._has_no_name = False  # so the DNS says
         self._in_vain = False  # whether the term at hand was counted as a void lookup
         self._explains = ("", "")  # exp= of the record that decides, and its domain
 
@@ -143,9 +144,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
                 return ""
             text = texts[0].decode("ascii")
             check_explanation(text)
+            return _NOT_PRINTABLE.sub("?", expand(text, self._macro))[:MAX_EXPLANATION]
         except (spf.TempError, GrammarError, UnicodeDecodeError):
             return ""
-        return _NOT_PRINTABLE.sub("?", expand(text, self._macro))[:MAX_EXPLANATION]
 
     # What pyspf calls, replaced.
 
@@ -205,10 +206,9 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
     def validated_ptrs(self) -> list[str]:
         """Names of the client that its addresses confirm (section 5.5); whatever fails on the way is passed over."""
         if self._names is None:
-            self._names = []
-            for name in self._reverse()[: spf.MAX_PTR]:
-                if self._confirms(name):
-                    self._names.append(name)
+            found = self._reverse()
+            self._has_no_name = found == []
+            self._names = [name for name in (found or [])[: spf.MAX_PTR] if self._confirms(name)]
         return self._names
 
     def cidrmatch(self, ipaddrs: Iterable[str], n: int) -> bool:
@@ -248,7 +248,10 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
         return self.cidrmatch(self.dns_mx(target), length)
 
     def _ptr(self, target: str, _: int, __: int) -> bool:
-        return bool(spf.domainmatch(self.validated_ptrs(), target))
+        names = self.validated_ptrs()
+        if self._has_no_name:
+            self._count_void()
+        return bool(spf.domainmatch(names, target))
 
     def _redirect(self, spec: str, recursion: int) -> tuple[str, int, str]:
         self.check_lookups()
@@ -279,22 +282,22 @@ class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
         below = (name for name in names if name.endswith(f".{self.d}"))
         return next(below, names[0] if names else "unknown")
 
-    def _reverse(self) -> list[str]:
+    def _reverse(self) -> list[str] | None:
+        """What the client's address is called, None if that cannot be found out."""
         labels = reversed(self.i.lower().split("."))
-        try:
-            return self.dns(f"{'.'.join(labels)}.{self.v}.arpa", "PTR")
-        except spf.TempError as failure:
-            if isinstance(failure, _Spent):
-                raise
-            return []
+        return self._look_up(f"{'.'.join(labels)}.{self.v}.arpa", "PTR")
 
     def _confirms(self, name: str) -> bool:
+        return self.cidrmatch(self._look_up(name, self.A) or [], self._width)
+
+    def _look_up(self, name: str, kind: str) -> list[str] | None:
+        """A lookup whose failure decides nothing, but that of the budget does."""
         try:
-            return self.cidrmatch(self.dns(name, self.A, ignore_void=True), self._width)
-        except spf.TempError as failure:
-            if isinstance(failure, _Spent):
-                raise
-            return False
+            return self.dns(name, kind, ignore_void=True)
+        except _Spent:
+            raise
+        except spf.TempError:
+            return None
 
     def _count_void(self) -> None:
         """Section 4.6.4 counts terms that look for what is not there: the hosts of one mx count once."""

@@ -24,11 +24,12 @@ from mailsrv.mail.structured import (
 
 NAME = "Authentication-Results"
 
-_NOT_IN_KEYWORD = re.compile(r"[^A-Za-z0-9_-]")
+_NOT_IN_KEYWORD = re.compile(r"[^A-Za-z0-9-]")
 _MAX_KEYWORD = 64
 _ATEXT = r"[!#$%&'*+/0-9=?A-Z^_`a-z{|}~\x80-\U0010ffff-]"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _ADDRESS = re.compile(
-    rf'(?:{_ATEXT}+(?:\.{_ATEXT}+)*|"(?:[^"\\]|\\.)*")?@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?', re.DOTALL
+    rf'(?:{_ATEXT}+(?:\.{_ATEXT}+)*|"(?:[^"\\]|\\.)*")?@{_LABEL}(?:\.{_LABEL})*', re.DOTALL
 )
 
 # What stands before the id, and the id itself: a token or a quoted string.
@@ -52,12 +53,13 @@ class MethodResult:
 
 def format_authres(authserv_id: str, results: Sequence[MethodResult]) -> bytes:
     """The whole field, each method on lines of its own; `none` when there are no results."""
-    parts = [[write_value(authserv_id)], *map(_write_result, results)] if results else [[write_value(authserv_id)]]
+    beginning = f"{write_value(authserv_id)};"
+    if not results:
+        return fold(NAME, [[beginning, "none"]])
+    parts = [_write_result(result) for result in results]
     for part in parts[:-1]:
         part[-1] += ";"
-    if not results:
-        parts = [[f"{parts[0][0]};", "none"]]
-    return fold(NAME, parts)
+    return fold(NAME, [[beginning], *parts])
 
 
 def claims(value: bytes, authserv_id: str) -> bool:

@@ -1,7 +1,7 @@
 """The X-Mailsrv-Reasons field: every rule that was looked at, what it looked at, and what came of it.
 
-One rule a line: its name, `=`, its result as a token or quoted string, and its input as a comment. It is for people, and
-for those who wonder later why a message is in Junk; `mailsrv explain` tells the same from the log.
+One rule a line: its name, `=`, its result as a token or quoted string, and its input as a comment. It is for people who
+wonder why a message is where it is.
 
 Diagnostics: raises nothing; whatever the input holds, it stands in the comment as text.
 """
