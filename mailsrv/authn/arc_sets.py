@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from mailsrv.errors import GrammarError
 from mailsrv.text.tags import parse_tags
-from mailsrv.mail.header import Header, unfold
+from mailsrv.mail.header import Header
+from mailsrv.authn.canonical import relax_value
 
 MOST = 50  # sets of one message, section 4.2.1
 AUTHRES = b"arc-authentication-results"
@@ -63,12 +64,12 @@ class ArcSet:
 
     @property
     def payload(self) -> str:
-        """What the sealer found (authres-payload), on one line, its first _MOST_PAYLOAD characters; whatever is not
-        printable ASCII is a question mark."""
+        """What the sealer found (authres-payload), on one line with single spaces, its first _MOST_PAYLOAD characters;
+        whatever is not printable ASCII is a question mark."""
         value = self.authres.value
         match = _INSTANCE.match(value)
-        octets = unfold(value[match.end() :] if match else b"")[:_MOST_PAYLOAD]
-        return _UNPRINTABLE.sub(b"?", octets.replace(b"\t", b" ")).decode("ascii")
+        octets = relax_value(value[match.end() :] if match else b"")[:_MOST_PAYLOAD]
+        return _UNPRINTABLE.sub(b"?", octets).decode("ascii")
 
 
 def collect_sets(header: Header) -> tuple[ArcSet, ...]:

@@ -77,11 +77,8 @@ class Sealer:
         return f"{self.selector}._domainkey.{self.domain} TXT {self.key.public.record}\n"
 
 
-def make_rsa(bits: int) -> PrivateKey:
-    return PrivateKey(rsa.generate_private_key(public_exponent=65537, key_size=bits))
-
-
-_RSA = make_rsa(1024)  # one for all: making them costs more than everything else here
+# One for all: making them costs more than everything else here.
+_RSA = PrivateKey(rsa.generate_private_key(public_exponent=65537, key_size=1024))
 SEALERS = [
     Sealer(domain, selector, _RSA)
     for domain, selector in (("lists.example", "one"), ("gateway.example", "two"), ("relay.example", "three"))
@@ -133,7 +130,8 @@ def judge_by_dkimpy(message: bytes, records: dict[str, str]) -> str:
 
 
 def read_records(zone: str = ZONE) -> dict[str, str]:
-    return {line.split(" ", 2)[0]: line.split(" ", 2)[2] for line in zone.splitlines()}
+    """The TXT records of a zone text by name, for dkimpy."""
+    return {line.split(" ", 2)[0]: line.split(" ", 2)[2] for line in zone.splitlines() if " TXT " in line}
 
 
 @dataclass(frozen=True)
@@ -167,6 +165,7 @@ def seal_by_hand(message: bytes, sealer: Sealer, plan: Plan = Plan()) -> bytes:
         f"h={':'.join(plan.fields)}; bh={base64.b64encode(digest).decode()}; {plan.more}b="
     ).encode()
     simple = plan.canonical.startswith("simple")
+    header = scan(authres + message, True)
     hashed = _select(header, plan.fields, simple) + (unsigned if simple else relax(unsigned + b"\r\n")[:-2])
     signature = unsigned + _sign(sealer, hashed) + b"\r\n"
     unsigned = f"ARC-Seal: i={instance}; cv={cv}; a={algorithm}; {where}; {plan.seal_more}b=".encode()
@@ -209,7 +208,10 @@ def _sign(sealer, octets):
     return base64.b64encode(sealer.key.sign(hashlib.sha256(octets).digest()))
 
 
-def weak_record(bits: int) -> tuple[PrivateKey, str]:
-    """A short RSA key, which only a test would make, and its record."""
-    key = make_rsa(bits)
-    return key, PublicKey(Algorithm.RSA, key.public.octets).record
+def weak_record(bits: int) -> str:
+    """The key record of an odd number of this size; nobody knows its factors, and nobody needs them."""
+    numbers = rsa.RSAPublicNumbers(65537, (1 << bits - 1) | (1 << bits - 3) | 1)
+    der = numbers.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return PublicKey(Algorithm.RSA, der).record

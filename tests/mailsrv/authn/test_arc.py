@@ -1,6 +1,12 @@
-"""Chains of ARC Sets: what dkimpy seals validates here, and what is changed afterwards fails here and there."""
+"""Chains of ARC Sets: what dkimpy seals validates here, and what is changed afterwards fails here and there.
+
+tests/cases/authn/arc-NN-*/: message.eml, the zone with the keys, and in `expected` the finding, a line for each of its
+values. The first three are the example of RFC 8617 appendix B, whose keys nobody has published; the others are sealed
+with the keys of dkim-00-rfc8463, by dkimpy as far as it can.
+"""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +26,10 @@ from tests.mailsrv.authn.sealed import (
     find_fields,
     judge_by_dkimpy,
     make_chain,
-    make_rsa,
     read_records,
     seal_by_dkimpy,
     seal_by_hand,
+    weak_record,
 )
 
 CHAINS = {count: make_chain(count) for count in range(4)}
@@ -80,6 +86,37 @@ def test_body_in_small_blocks(count, size):
     assert validate(CHAINS[count], size=size).result is PASS
 
 
+CASES = sorted((Path(__file__).parents[2] / "cases" / "authn").glob("arc-*"))
+# Where dkimpy says something else, and why.
+OTHERWISE = {
+    "arc-07-ed25519": "it has no Ed25519 in ARC",
+    "arc-24-length": "it trusts l=",
+    "arc-26-author-not-covered": "it does not ask h= for From",
+    "arc-32-utf8": "it asks the DNS for U-labels",
+    "arc-34-fifty-one-sets": "it counts only what it seals itself",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_cases(case):
+    message = (case / "message.eml").read_bytes()
+    zone = (case / "zone").read_text()
+    finding = validate(message, zone)
+    assert [
+        f"result {finding.result.value}",
+        f"sealers {' '.join(finding.sealers)}".rstrip(),
+        f"sets {finding.sets}",
+        f"authres {finding.authres}".rstrip(),
+        f"reason {finding.reason}".rstrip(),
+    ] == (case / "expected").read_text().splitlines()
+    assert [validate(message, zone, size=size) for size in (1, 2, 5, 40)] == [finding] * 4
+    mangled = [mangle_case(message, change) for change in (bytes.upper, bytes.lower, bytes.swapcase)]
+    if b"c=simple" not in message:
+        assert [validate(other, zone) for other in mangled] == [finding] * 3
+    verdict = judge_by_dkimpy(message, read_records(zone))
+    assert ((verdict == "pass") is (finding.result is PASS)) is (case.name not in OTHERWISE)
+
+
 def mangle_case(octets: bytes, change) -> bytes:
     """Every field's name changed, which relaxed forms do not see."""
     return re.sub(rb"(?m)^[A-Za-z-]+(?=:)", lambda match: change(match[0]), octets.partition(b"\r\n\r\n")[0]) + (
@@ -117,17 +154,13 @@ def other(octet: int) -> bytes:
 @pytest.mark.parametrize("offset", range(6))
 def test_every_changed_octet(offset):
     """Each sixth octet in each of six tests: both agree, and only what no set covers may change."""
-    unsigned = b"".join(re.findall(rb"(?:Received|Authentication-Results): [^\r]*\r\n(?:[ \t][^\r]*\r\n)*", TWO))
-    passed = bytearray()
     for position in range(offset, len(TWO), 6):
-        if TWO[position] in b"\r\n \t":
+        line = TWO[TWO.rfind(b"\n", 0, position) + 1 : TWO.find(b"\n", position) + 1]
+        covered = not line.startswith((b"Received:", b"Authentication-Results:"))
+        if TWO[position] in b"\r\n \t" or not covered and TWO[position] == ord(":"):  # no header any more for dkimpy
             continue
         message = TWO[:position] + other(TWO[position]) + TWO[position + 1 :]
-        if agree(message) is PASS:
-            passed.append(TWO[position])
-            line = TWO[TWO.rfind(b"\n", 0, position) + 1 : TWO.find(b"\n", position) + 1]
-            assert line in unsigned or b"b=" in line or line.lstrip().isalnum(), line
-    assert passed
+        assert agree(message) is (FAIL if covered else PASS), line
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -147,8 +180,9 @@ class TestAField:
             assert agree(TWO.replace(field, field.replace(b"i=%d;" % number, b"i=%d;" % instance))) is FAIL
 
     def test_elsewhere(self, name, number):
+        """Sets count by their instance; dkimpy counts by place, and fails."""
         (field,) = find_fields(TWO, name, number)
-        assert agree(field + TWO.replace(field, b"")) is PASS
+        assert validate(field + TWO.replace(field, b"")).result is PASS
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -178,8 +212,8 @@ def test_a_chain_moved_to_another_message():
         (b"Another", b"An other", "ARC-Message-Signature of i=2: the body is not the one that was signed"),
         (b"Subject: [list]", b"Subject:", "ARC-Message-Signature of i=2: the signature does not verify"),
         (b"From: Ada", b"From: Eve <e@e.example>\r\nFrom: Ada", "ARC-Message-Signature of i=2: the signature does"),
-        (b"i=2; gateway.example; spf=pass", b"i=2; gateway.example; spf=fail", "ARC-Seal of i=2: the signature does"),
-        (b"i=1; lists.example; spf=pass", b"i=1; lists.example; spf=fail", "ARC-Seal of i=2: the signature does not"),
+        (b"i=2; gateway.example;\r\n spf=", b"i=2; gateway.example;\r\n x=", "ARC-Seal of i=2: the signature does"),
+        (b"i=1; lists.example;\r\n spf=", b"i=1; lists.example;\r\n x=", "ARC-Seal of i=2: the signature does not"),
         (b"ARC-Seal: i=2; cv=pass;", b"ARC-Seal: i=2; cv=fail;", "the ARC-Seal of i=2 says cv=fail"),
         (b"ARC-Seal: i=2;", b"ARC-Seal: i=2; h=from;", "ARC-Seal of i=2: a seal has no h="),
         (b"ARC-Seal: i=2; cv=pass; a=rsa", b"ARC-Seal: i=2; cv=pass; a=dsa", "ARC-Seal of i=2: a= is not known"),
@@ -198,8 +232,9 @@ def test_a_list_changes_what_the_set_before_it_signed():
     message = seal_by_dkimpy(ONE.replace(b"Subject:", b"Subject: Re:") + b"-- \r\na footer\r\n", SEALERS[1], "pass")
     assert agree(message) is PASS
     # Not even one that cannot be read, as long as it has its place.
-    hidden = ONE.replace(b"ARC-Message-Signature: i=1; a=rsa-sha256", b"ARC-Message-Signature: i=1; a=rsa-sha1")
-    assert validate(seal_by_hand(hidden, SEALERS[1])).result is PASS
+    message = seal_by_hand(MESSAGE, SEALERS[0], Plan(more="q=dns/xml; l=x; ", fields=("date",)))
+    assert validate(message).result is FAIL
+    assert validate(seal_by_hand(message, SEALERS[1])).result is PASS
 
 
 @pytest.mark.parametrize("sealers", [[ED25519], [*SEALERS, ED25519], [ED25519, ED25519, SEALERS[0]]])
@@ -209,7 +244,8 @@ def test_ed25519(sealers):
         message = seal_by_hand(message, sealer)
     assert validate(message).result is PASS
     assert validate(message.replace(b"A line", b"a line")).result is FAIL
-    assert validate(re.sub(rb"(ARC-Seal: .*b=)(.)", lambda found: found[1] + other(found[2][0]), message)).result is FAIL
+    forged = re.sub(rb"(ARC-Seal: .*b=)(.)", lambda found: found[1] + other(found[2][0]), message)
+    assert validate(forged).result is FAIL
 
 
 @pytest.mark.parametrize("canonical", ["simple/relaxed", "simple/simple", "relaxed/simple", "relaxed"])
@@ -265,16 +301,14 @@ def test_tags_that_mean_nothing_in_a_seal(more):
 
 @pytest.mark.parametrize("bits", [512, 768, 1023])
 def test_short_keys(bits):
-    try:
-        key = make_rsa(bits)
-    except ValueError:
-        pytest.skip(f"this OpenSSL makes no keys of {bits} bits")
-    short = Sealer("short.example", "s", key)
-    message = seal_by_hand(MESSAGE, short)
-    finding = validate(message, short.record)
+    """Not even tried, so that a number of this size serves for a key; nor trusted below a set that is sound."""
+    sealer = Sealer("short.example", "s", SEALERS[0].key)
+    record = sealer.record.replace(sealer.key.public.record, weak_record(bits))
+    message = seal_by_hand(MESSAGE, sealer)
+    assert validate(message, sealer.record).result is PASS
+    finding = validate(message, record)
     assert (finding.result, finding.reason) == (FAIL, f"ARC-Message-Signature of i=1: key of {bits} bits")
-    # Nor below a set that is sound.
-    finding = validate(seal_by_hand(message, SEALERS[0]), ZONE + short.record)
+    finding = validate(seal_by_hand(message, SEALERS[0]), ZONE + record)
     assert (finding.result, finding.reason) == (FAIL, f"ARC-Seal of i=1: key of {bits} bits")
 
 
