@@ -7,7 +7,7 @@ Diagnostics: raises nothing.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mailsrv.mail.header import Header
 from mailsrv.authn.canonical import Form, relax_field
@@ -93,14 +93,3 @@ class FieldTable:
         if name not in self._relaxed:
             self._relaxed[name] = [relax_field(name, field) for field in self._raw.get(name, ())]
         return self._relaxed[name]
-
-
-def digest_seal(seal: Signature, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """What the b= of an ARC-Seal signs: SHA-256 of these fields (name in lower case, the field as it stands) in this
-    order, and of the seal itself (RFC 8617 section 5.1.1).
-    """
-    hashed = hashlib.sha256()
-    for name, field in fields:
-        hashed.update(relax_field(name, field))
-    hashed.update(seal.canonical)
-    return hashed.digest()

@@ -236,10 +236,12 @@ def _read_message(tags: dict[str, str], signed_at: int | None) -> _Message:
 
 
 def _read_forms(value: str) -> tuple[Form, Form]:
-    header, _, body = value.partition("/")
-    if header not in _FORMS or (body or "simple") not in _FORMS:
+    header, slash, body = value.partition("/")
+    if not slash:
+        body = Form.SIMPLE.value
+    if header not in _FORMS or body not in _FORMS:
         raise Unverified(Result.NEUTRAL, "c= is not known")
-    return _FORMS[header], _FORMS[body or "simple"]
+    return _FORMS[header], _FORMS[body]
 
 
 @lru_cache(maxsize=64)  # a sender's mail has few lists

@@ -72,14 +72,14 @@ def test_u_labels_become_a_labels() -> None:
     ],
 )
 def test_the_value_of_b_is_left_out_however_it_is_folded(field: bytes, emptied: bytes, canonical: bytes) -> None:
-    rest = f"v=1; a=rsa-sha256; d=example.com; s=sel; h=From; x-b=b; z=b=b; bb=b=c; bh={HASH}".encode()
+    rest = f"v=1; a=rsa-sha256; d=example.com; s=sel; h=From; xb=b; z=b=b; bb=b=c; bh={HASH}".encode()
     octets = b"DKIM-signature :" + field.replace(b"A", rest)
     simple = parse_signature(octets)
     assert simple.octets == b"ABC"
     assert simple.emptied == b"DKIM-signature :" + emptied.replace(b"A", rest)
     assert simple.canonical == simple.emptied
-    relaxed = parse_signature(octets.replace(b"x-b=b", b"c=relaxed").replace(b"h=From;", b"h=From;"))
-    assert relaxed.canonical == b"dkim-signature:" + canonical.replace(b"A", rest.replace(b"x-b=b", b"c=relaxed"))
+    relaxed = parse_signature(octets.replace(b"xb=b", b"c=relaxed"))
+    assert relaxed.canonical == b"dkim-signature:" + canonical.replace(b"A", rest.replace(b"xb=b", b"c=relaxed"))
 
 
 FAULTS: list[tuple[dict[str, str | None], Result, str]] = [
