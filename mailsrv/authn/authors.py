@@ -75,12 +75,11 @@ def _search(value: bytes) -> list[str]:
     for beside, bare in ((" @", "@"), ("@ ", "@"), (" .", "."), (". ", ".")):
         text = text.replace(beside, bare)
     found: dict[str, None] = {}
-    for match in _BEHIND_AT.finditer(text):
-        domain = match[1].strip(".")
+    for name in dict.fromkeys(match[1].strip(".") for match in _BEHIND_AT.finditer(text)):
         try:
-            domain = domain_to_ascii(domain)
+            domain = domain_to_ascii(name)
         except GrammarError:
-            domain = domain.lower() if domain.isascii() else ""
+            domain = name.lower() if name.isascii() else ""
         if domain:
             found[domain] = None
         if len(found) > MOST_AUTHORS:

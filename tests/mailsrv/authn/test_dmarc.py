@@ -116,7 +116,7 @@ def deep(prefix: str, top: str) -> str:
 def test_no_message_makes_more_lookups_than_stated() -> None:
     """A record at a top level domain without psd=y makes everything below it one organization."""
     resolver = FakeResolver("_dmarc.com TXT v=DMARC1; p=none; np=reject")
-    signatures = [dkim(deep(f"x{number}-", "com"), result) for number in range(9) for result in (Result.PASS,)]
+    signatures = [dkim(deep(f"x{number}-", "com")) for number in range(9)]
     one = check_dmarc(from_(f"a@{deep('a', 'com')}"), spf(deep("s", "com")), signatures, resolver.query)
     assert one.result is Result.PASS
     assert len(one.aligned) == 4
@@ -200,7 +200,5 @@ def test_what_holds_for_any_message(
         assert all((*pair, Result.PASS) in passed for pair in finding.aligned)
         assert finding.aligned and finding.record
     if finding.could_reject:
-        assert finding.result is Result.TEMPERROR and "FAIL" in zone or Result.TEMPERROR in [
-            result,
-            *(one.result for one in found),
-        ]
+        assert finding.result is Result.TEMPERROR
+        assert "FAIL" in zone or Result.TEMPERROR in [result, *(one.result for one in found)]
