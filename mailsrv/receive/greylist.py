@@ -40,17 +40,6 @@ def check_rcpt(state: State, transaction: Transaction, path: Address) -> Reply |
     return _greylist(state, transaction, path) if greylist.enabled else None
 
 
-def remember_pass(state: State, transaction: Transaction) -> None:
-    """A message has passed DMARC: the client's network and the domain of the reverse-path are known from now on."""
-    senders, path = state.house.senders, transaction.reverse_path
-    if senders is None or path is None:
-        return
-    try:
-        senders.passed(network_of(state.peer.client), domain_key(path.domain))
-    except StorageError:
-        _note(transaction, "known_sender", str(path.domain), "not remembered: the storage of senders is unavailable")
-
-
 def _is_exempt(state: State, transaction: Transaction) -> bool:
     """Whether neither lists nor greylisting apply to this transaction; asks the lists if the session has not yet."""
     house, client = state.house, state.peer.client
