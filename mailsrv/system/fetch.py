@@ -18,6 +18,7 @@ from mailsrv.system.net import Lost
 
 _HEAD_LIMIT = 65_536  # octets of status line, fields and the framing of chunks
 _TOO_LARGE = "the response is too large"
+_ENDS_EARLY = "the response ends early"
 
 
 class HttpFailed(MailsrvError):
@@ -86,6 +87,8 @@ def _read(connection: BoundedConnection, limit: int) -> HttpResponse:
     response = HTTPResponse(cast(Any, raw))
     try:
         response.begin()
+        if raw.ended:
+            raise HttpFailed(_ENDS_EARLY)  # within its head
         if response.length is not None and response.length > limit:
             raise HttpFailed(_TOO_LARGE)
         announced = response.length
@@ -98,18 +101,19 @@ def _read(connection: BoundedConnection, limit: int) -> HttpResponse:
     if len(body) > limit:
         raise HttpFailed(_TOO_LARGE)
     if announced is not None and len(body) < announced:
-        raise HttpFailed("the response ends early")
+        raise HttpFailed(_ENDS_EARLY)
     fields = {name.lower(): value for name, value in response.getheaders()}
     return HttpResponse(response.status, response.reason, fields, body)
 
 
 class _Raw(io.RawIOBase):
-    """The connection as a file that is read, of at most `limit` octets."""
+    """The connection as a file that is read, of at most `limit` octets; `ended` once its end was seen."""
 
     def __init__(self, connection: BoundedConnection, limit: int) -> None:
         super().__init__()
         self._connection = connection
         self._limit = self._left = limit
+        self.ended = False
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What HTTPResponse asks a socket for."""
@@ -126,6 +130,7 @@ class _Raw(io.RawIOBase):
         except Lost:
             if self._left == self._limit:
                 raise
+            self.ended = True
             return 0
         self._left -= len(octets)
         if self._left < 0:

@@ -5,23 +5,12 @@ import pytest
 from mailsrv.config.schema import FilterConfig
 from mailsrv.errors import StorageError
 from mailsrv.receive import filter as door
-from mailsrv.receive.filter import Action, Fields, FilterFailed, FilterFinding, FilterMessage, GuardedFilter, Scan
+from mailsrv.receive.filter import Action, Fields, FilterFailed, FilterFinding, GuardedFilter, Scan
 from mailsrv.system.dns_values import DnsFailure
 from mailsrv.system.net import Lost, TimedOut, Unreachable
-from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
 
 from tests.fakes.clock import FakeClock
-from tests.fakes.disk import FakeDisk
-
-
-def new_message(octets=b"Subject: hi\r\n\r\nyo\r\n", prefix=b"Received: by us\r\n"):
-    disk = FakeDisk()
-    scratch = Scratch(disk, "/", 1 << 20, MemoryBudget(1 << 20))
-    scratch.write(octets)
-    return FilterMessage(
-        "4xyz", "192.0.2.1", "mx.example", "helo.example", "here.example", "", "from@example.org",
-        ("a@here.example",), "", Octets(prefix, scratch),
-    )  # fmt: skip
+from tests.mailsrv.receive.filter_message import new_message
 
 
 class Saying:
