@@ -29,8 +29,8 @@ _TYPE = re.compile(rb"[ \t]*([!-.0-~]{1,100}/[!-.0-:<-~]{1,100})")
 _BOUNDARY = re.compile(rb';[ \t]*boundary[ \t]*=[ \t]*(?:"([^"]{1,200})"|([^ \t;"]{1,200}))', re.IGNORECASE)
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
-# A file's header in a zip archive: signature, version, flags, method, time, date, CRC, packed and unpacked size, lengths
-# of name and extra.
+# A file's header in a zip archive: signature, version, flags, method, time, date, CRC, packed size, size, lengths of
+# name and extra.
 _ZIP_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ENCRYPTED = 1
 _STORED, _DEFLATED = 0, 8

@@ -1,6 +1,7 @@
 """What the runner's process does about once a second beside running the queue: takes what local programs have left in
 the drop directory, says what it knows of next hops (run/hops) and how many messages wait, and sees to it that the
-doorbell at its place is its own. Once an hour it removes what no longer counts of the senders that are known.
+doorbell at its place is its own. Once an hour it removes what no longer counts of the senders that are known. The
+thread for DMARC reports (serve/feedback) is begun from here.
 
 Diagnostics: `go` raises StorageError when the disk refuses; the next round tries again.
 """
@@ -14,6 +15,7 @@ from mailsrv.deliver.runner import Runner
 from mailsrv.directory.accounts import Directory
 from mailsrv.errors import StorageError
 from mailsrv.receive.drops import Drops, Services
+from mailsrv.serve.feedback import FeedbackThread
 from mailsrv.spool.drop import find_inode
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.hops import HopState, write_hops
@@ -42,6 +44,7 @@ class Rounds:
         directory = Directory.from_config(config, clock)
         self._drops = Drops(config, Services(self._disk, spool, directory, self._scratch, log, clock))
         self._senders = Senders.from_config(config, self._disk, clock, log)
+        self._feedback = FeedbackThread(config, log, clock)
         self._bell = 0  # the inode of our doorbell
         self._shown: list[HopState] = []
         self._count_at = self._drops_at = self._expire_at = 0.0  # monotonic
@@ -58,6 +61,7 @@ class Rounds:
         if find_inode(self._layout.wake) != self._bell:
             # Of a process that was to follow us, or of one that we follow: whoever of both lives on has it soon.
             runner.doorbell = self.hang_doorbell()
+        self._feedback.go()
         now = self._clock.monotonic()
         if self._senders and now >= self._expire_at:
             self._expire_at = now + _EXPIRE_SECONDS

@@ -18,6 +18,7 @@ CATCH_ALL: dict[str, str] = {
     "serve.handler": "the net under a session: a bug ends this session alone, with one line in the log",
     "serve.verbs": "the net under a request to the supervisor: a bug there must not end every session",
     "deliver.carrier": "the net under a delivery: a bug defers this message alone, with one line in the log",
+    "serve.feedback": "the net under a round of feedback: a bug there is told, and the queue goes on",
     "deliver.feedback": "the net under what strangers report: a bug costs one report, and the others are read",
     "deliver.runner": "the net under the queue: a bug keeps one message waiting, never the others, nor ends the runner",
 }
