@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mailsrv.config.schema import AccountConfig, Config
+from mailsrv.config.schema import AccountConfig, Config, GreylistConfig
 from mailsrv.deliver.dispatch import Destination
 from mailsrv.deliver.route import HopKind, NextHop
 from mailsrv.errors import StorageError
@@ -14,6 +14,7 @@ from mailsrv.spool.drop import DIRECTORY_MODE, Request, leave
 from mailsrv.spool.hops import HOPS, read_hops
 from mailsrv.spool.layout import prepare
 from mailsrv.spool.scan import list_ids
+from mailsrv.store.senders import Senders
 from mailsrv.system.disk import Disk
 from mailsrv.system.wake import Doorbell, Waker, Woken
 from tests.fakes.clock import FakeClock
@@ -25,7 +26,7 @@ DROP = "dZJjly8m603"
 class Stage:
     """Rounds, and a runner as they see it."""
 
-    def __init__(self, path):
+    def __init__(self, path, **more):
         self.disk = Disk()
         self.layout = prepare(self.disk, str(path / "data"))
         self.drops = path / "drop"
@@ -34,7 +35,7 @@ class Stage:
         self.log = FakeLog()
         self.config = Config(
             hostname="mx.example.org", data_dir=self.layout.data_dir, drop_dir=str(self.drops),
-            domains=["example.org"], accounts=[AccountConfig("ada", ["ada@example.org"])],
+            domains=["example.org"], accounts=[AccountConfig("ada", ["ada@example.org"])], **more,
         )  # fmt: skip
         self.clock = FakeClock(2_000_000_000.0)
         self.rounds = Rounds(self.config, self.log, self.clock)
@@ -121,3 +122,44 @@ def test_the_doorbell_of_a_dead_process_is_replaced(stage):
     stage.go()
     assert waker.wake(stage.layout.wake, b"x") is Woken.SENT
     waker.close()
+
+
+@pytest.fixture
+def greylisting(tmp_path):
+    made = Stage(tmp_path, greylist=GreylistConfig(enabled=True))
+    yield made
+    made.doorbell.close()
+
+
+def test_once_an_hour_old_senders_are_forgotten(greylisting, monkeypatch):
+    asked = []
+    answers = [True, False]
+
+    def expire(_):
+        asked.append(greylisting.clock.now())
+        return answers.pop(0) if answers else False
+
+    monkeypatch.setattr(Senders, "expire", expire)
+    began = greylisting.clock.now()
+    for _ in range(3):  # the first did not do all of it
+        greylisting.go()
+    assert asked == [began, began]
+    greylisting.clock.advance(3599)
+    greylisting.go()
+    assert asked == [began, began]
+    greylisting.clock.advance(1)
+    greylisting.go()
+    assert asked == [began, began, began + 3600]
+
+
+def test_trouble_with_senders_does_not_stop_the_rest(greylisting):
+    (greylisting.drops.parent / "data" / "senders.sqlite3").mkdir()
+    greylisting.known = [Destination(NextHop(HopKind.DIRECT, "far.example"))]
+    greylisting.go()
+    assert set(read_hops(greylisting.disk, greylisting.layout)) == {"far.example"}
+    assert len(greylisting.log.named("storage")) == 1
+
+
+def test_nobody_who_does_not_greylist_keeps_senders(stage):
+    stage.go()
+    assert "senders.sqlite3" not in os.listdir(stage.layout.data_dir)
