@@ -131,8 +131,9 @@ def _judge_dmarc(dmarc: DmarcFinding, voucher: str) -> _Opinion:
         return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"DMARC of {_clean(dmarc.domain)} cannot be checked now"))
     asked, _ = _dispose(dmarc, voucher)
     if asked is Policy.REJECT:
-        text = f"rejected by the DMARC policy of {_clean(dmarc.record_domain or dmarc.domain)}"
-        return _Opinion(Action.REJECT, Reply(550, "5.7.1", text))
+        whose = dmarc.record_domain or dmarc.domain
+        text = f"rejected by the DMARC policy of {whose}" if whose else f"rejected by DMARC: {dmarc.reason}"
+        return _Opinion(Action.REJECT, Reply(550, "5.7.1", _clean(text)))
     return _Opinion(junk=asked is Policy.QUARANTINE)
 
 

@@ -51,6 +51,8 @@ def describe(summary: Summary) -> Iterator[str]:
     yield f"client: {clean(envelope.client)}"
     if envelope.account:
         yield f"account: {envelope.account}"
+    if envelope.mailbox:
+        yield f"mailbox: {envelope.mailbox}"
     yield f"size: {envelope.size}"
     yield f"next attempt: {_time(summary.next_attempt)}"
     yield f"sender: {clean(str(envelope.reverse_path or '<>'))}"

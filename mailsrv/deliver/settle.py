@@ -131,6 +131,7 @@ class Settler:
                 continue
             events.attempt(
                 self.log, id=envelope.id, to=str(recipient.address), account=recipient.account,
+                mailbox=envelope.mailbox if recipient.account else "",
                 status=outcome.status.value, relay=outcome.host or (RELAY if recipient.account else ""),
                 delays=delays, dsn=outcome.dsn, reason=outcome.reply,
             )  # fmt: skip

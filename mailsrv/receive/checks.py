@@ -190,7 +190,8 @@ def _methods(findings: Findings) -> Iterator[MethodResult]:
         properties = (("smtp", "remote-ip", findings.client),)
         yield MethodResult("arc", arc.result.value, arc.reason, properties, f"i={arc.sets}")
     author = (("header", "from", dmarc.domain),) if dmarc.domain else ()
-    policy = (("policy", "dmarc", dmarc.policy.value),) if dmarc.record else ()
+    failed = dmarc.result in (Result.FAIL, Result.PERMERROR) and dmarc.record
+    policy = (("policy", "dmarc", dmarc.policy.value),) if failed else ()
     yield MethodResult("dmarc", dmarc.result.value, dmarc.reason, (*author, *policy))
 
 

@@ -12,6 +12,7 @@ not known here. `DnsResolver` raises GrammarError for a nameserver that is none.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import dns.flags
 import dns.name
@@ -77,16 +78,18 @@ class DnsResolver:
         """See mailsrv.system.dns_values.Resolver.query."""
         if kind not in READERS:
             raise ValueError(f"{kind}: a DNS type that is not read here")
-        asked = parse_name(name)
+        asked, printed = _read_name(name)
+        question = (printed, kind)
         if budget is None:
-            return self._look_up(asked, kind, None, self._timeout)
-        with budget.spend(f"{print_name(asked) if asked else ascii(name[:80])} {kind}") as seconds:
-            return self._look_up(asked, kind, budget, seconds)
+            return self._look_up(asked, question, None, self._timeout)
+        with budget.spend(f"{printed} {kind}") as seconds:
+            return self._look_up(asked, question, budget, seconds)
 
-    def _look_up(self, asked: dns.name.Name | None, kind: str, budget: Budget | None, seconds: float) -> Answer:
+    def _look_up(
+        self, asked: dns.name.Name | None, question: Question, budget: Budget | None, seconds: float
+    ) -> Answer:
         if asked is None:
             return Answer(Status.NO_NAME, (), False, self._clock.monotonic() + MAX_TTL)
-        question = (print_name(asked), kind)
         if (known := self._cache.find(question)) is not None:
             return known
 
@@ -153,6 +156,14 @@ class DnsResolver:
                 if not failure.silent:
                     settled.add(server)
         raise DnsFailure(f"{question}: {'; '.join(reasons.values()) or 'no time left to ask'}")
+
+
+@lru_cache(maxsize=2048)
+def _read_name(name: str) -> tuple[dns.name.Name | None, str]:
+    """A name parsed, and as it is asked and printed; None for what cannot be one. The checks of a message ask for a
+    dozen names, mostly the same ones, and reading them anew costs more than the cache's answer."""
+    asked = parse_name(name)
+    return asked, print_name(asked) if asked else ascii(name[:80])
 
 
 def plan_tries(servers: list[Nameserver], seconds: float) -> Iterator[tuple[Nameserver, float]]:

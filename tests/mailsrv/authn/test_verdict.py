@@ -163,6 +163,11 @@ def test_each_finding_is_a_rule() -> None:
     ]
 
 
+def test_authors_without_a_domain_have_a_reason() -> None:
+    authors = DmarcFinding(R.PERMERROR, policy=Policy.REJECT, asked=Policy.REJECT, reason="too many authors")
+    assert str(decide(replace(GOOD, dmarc=authors), Settings()).reply) == "550 5.7.1 rejected by DMARC: too many authors"
+
+
 def test_what_a_domain_explains_is_text() -> None:
     found = replace(GOOD, spf=replace(FAIL, explanation="no\r\n250 ok é" + "x" * 999), dkim=(), dmarc=NO_DMARC)
     text = str(decide(found, Settings()).reply)
