@@ -29,7 +29,9 @@ def result(record, more="", **given):
 
 
 def test_what_is_found():
-    finding, resolver = check("example.org TXT v=spf1 mx -all\nexample.org MX 1 mx.example.org\nmx.example.org A 192.0.2.1")
+    finding, resolver = check(
+        "example.org TXT v=spf1 mx -all\nexample.org MX 1 mx.example.org\nmx.example.org A 192.0.2.1"
+    )
     assert finding.result is Result.PASS
     assert (finding.identity, finding.domain, finding.sender) == ("mailfrom", "example.org", "ann@example.org")
     assert (finding.mechanism, finding.explanation, finding.reason) == ("mx", "", "")
@@ -37,12 +39,16 @@ def test_what_is_found():
 
 
 def test_the_null_reverse_path_is_postmaster_at_the_helo_name():
-    finding, _ = check("mx.example.org TXT v=spf1 exists:%{l}.%{o} -all\npostmaster.mx.example.org A 127.0.0.2", sender=None)
+    finding, _ = check(
+        "mx.example.org TXT v=spf1 exists:%{l}.%{o} -all\npostmaster.mx.example.org A 127.0.0.2", sender=None
+    )
     assert (finding.result, finding.identity, finding.domain) == (Result.PASS, "helo", "mx.example.org")
     assert finding.sender == "postmaster@mx.example.org"
 
 
-@pytest.mark.parametrize("helo", ["", "localhost", "[192.0.2.1]", "192.0.2.1", "a..b", "x" * 64 + ".org", "ex ample.org"])
+@pytest.mark.parametrize(
+    "helo", ["", "localhost", "[192.0.2.1]", "192.0.2.1", "a..b", "x" * 64 + ".org", "ex ample.org"]
+)
 def test_a_helo_name_that_can_have_no_record(helo):
     finding, resolver = check("", sender=None, helo=helo)
     assert (finding.result, finding.domain, resolver.queries) == (Result.NONE, "", [])
@@ -65,7 +71,9 @@ def test_a_zone_of_an_address_is_no_part_of_it():
 
 
 def test_domains_in_other_scripts():
-    zone = "xn--bcher-kva.example TXT v=spf1 exists:%{d}.list.example -all\nxn--bcher-kva.example.list.example A 127.0.0.2"
+    zone = (
+        "xn--bcher-kva.example TXT v=spf1 exists:%{d}.list.example -all\nxn--bcher-kva.example.list.example A 127.0.0.2"
+    )
     finding, _ = check(zone, sender=("ann", "B\u00fccher.example"))
     assert (finding.result, finding.domain) == (Result.PASS, "xn--bcher-kva.example")
 
@@ -113,7 +121,11 @@ MENDED = [
     ("v=spf1 exists:%{dR}.list.example -all", "org.example.list.example A 127.0.0.2", "pass"),
     ("v=spf1 exists:%{h-}.list.example -all", "mx.example.org.list.example A 127.0.0.2", "pass"),
     # Redirections count when they are followed.
-    ("v=spf1 " + "a:a.example " * 9 + "a redirect=other.example", "a.example A 198.51.100.1\nexample.org A 192.0.2.1", "pass"),
+    (
+        "v=spf1 " + "a:a.example " * 9 + "a redirect=other.example",
+        "a.example A 198.51.100.1\nexample.org A 192.0.2.1",
+        "pass",
+    ),
     # Failures of reverse lookups.
     ("v=spf1 ptr -all", "FAIL 1.2.0.192.in-addr.arpa PTR", "fail"),
     ("v=spf1 exists:%{p}.list.example -all", "FAIL 1.2.0.192.in-addr.arpa\nunknown.list.example A 127.0.0.2", "pass"),
@@ -132,7 +144,11 @@ MENDED = [
         "pass",
     ),
     # Hosts of one mx without an address for this client are one void lookup.
-    ("v=spf1 mx -all", "".join(f"example.org MX {n} mx{n}.example.org\nmx{n}.example.org AAAA ::1\n" for n in range(5)), "fail"),
+    (
+        "v=spf1 mx -all",
+        "".join(f"example.org MX {n} mx{n}.example.org\nmx{n}.example.org AAAA ::1\n" for n in range(5)),
+        "fail",
+    ),
     # Names that validate a client are in its own hands.
     ("v=spf1 ptr -all", "".join(f"1.2.0.192.in-addr.arpa PTR nothing{n}.example\n" for n in range(5)), "fail"),
     # A HELO name with macros in it is data.
@@ -200,9 +216,13 @@ def test_only_a_fail_is_explained(qualifier):
 
 
 def test_what_is_explained_is_printable_ascii():
-    finding, _ = check("example.org TXT v=spf1 -all exp=why.example\nwhy.example TXT %{h} %{s}", helo="a\r\n\u2028b\udcff")
+    finding, _ = check(
+        "example.org TXT v=spf1 -all exp=why.example\nwhy.example TXT %{h} %{s}", helo="a\r\n\u2028b\udcff"
+    )
     assert finding.explanation == "a???b? ann@example.org"
-    finding, _ = check("example.org TXT v=spf1 -all exp=why.example\nwhy.example TXT no, %{l}", sender=("\u00e5nn", "example.org"))
+    finding, _ = check(
+        "example.org TXT v=spf1 -all exp=why.example\nwhy.example TXT no, %{l}", sender=("\u00e5nn", "example.org")
+    )
     assert finding.explanation == "no, ?nn"
 
 
@@ -253,7 +273,9 @@ WIDE_MX = rows(10, "example.org MX {} mx{}.example.org") + rows(11, "mx{}.exampl
 HOSTILE = {
     "include bomb": (
         "example.org TXT v=spf1 include:i0.example\n"
-        + "".join(f"i{n}.example TXT v=spf1 {' '.join(f'include:i{m}.example' for m in range(30))} -all\n" for n in range(30)),
+        + "".join(
+            f"i{n}.example TXT v=spf1 {' '.join(f'include:i{m}.example' for m in range(30))} -all\n" for n in range(30)
+        ),
         CLIENT,
         "permerror",
         11,
@@ -266,7 +288,12 @@ HOSTILE = {
         11,
     ),
     "wide mx": ("example.org TXT v=spf1 mx mx mx mx mx mx mx mx mx mx -all\n" + WIDE_MX, CLIENT, "fail", MOST_LOOKUPS),
-    "wider mx": ("example.org TXT v=spf1 mx -all\n" + WIDE_MX + "example.org MX 99 mx.example.org", CLIENT, "permerror", 2),
+    "wider mx": (
+        "example.org TXT v=spf1 mx -all\n" + WIDE_MX + "example.org MX 99 mx.example.org",
+        CLIENT,
+        "permerror",
+        2,
+    ),
     "eleven terms": ("example.org TXT v=spf1 " + "mx " * 11 + "-all\n" + WIDE_MX, CLIENT, "permerror", MOST_LOOKUPS),
     "ptr flood": (
         "example.org TXT v=spf1 ptr ptr ptr ptr ptr exists:%{p}.x.example -all exp=why.example\nwhy.example TXT %{p}\n"
@@ -275,7 +302,12 @@ HOSTILE = {
         "fail",
         1 + 1 + 10 + 1 + 1,
     ),
-    "in vain": ("example.org TXT v=spf1 " + "".join(f"a:n{n}.example " for n in range(10)) + "-all", CLIENT, "permerror", 4),
+    "in vain": (
+        "example.org TXT v=spf1 " + "".join(f"a:n{n}.example " for n in range(10)) + "-all",
+        CLIENT,
+        "permerror",
+        4,
+    ),
     "many terms": ("example.org TXT v=spf1 " + "a " * 1001 + "-all", CLIENT, "permerror", 1),
     "100 KiB": ("example.org TXT v=spf1 " + "ip4:198.51.100.1 " * 6000 + "-all", CLIENT, "permerror", 1),
     "long macros": (
@@ -287,7 +319,12 @@ HOSTILE = {
     "long label": ("example.org TXT v=spf1 exists:%{l}%{l}%{l}%{l}.example -all", CLIENT, "fail", 1),
     "long digits": ("example.org TXT v=spf1 a:." + "1" * 8000 + ". -all", CLIENT, "permerror", 1),
     "aliases in a circle": ("example.org CNAME a.example\na.example CNAME example.org", CLIENT, "temperror", 1),
-    "ip6": ("example.org TXT v=spf1 " + "a:a.example " * 10 + "a -all\na.example AAAA 2001:db8::2", "2001:db8::1", "permerror", 11),
+    "ip6": (
+        "example.org TXT v=spf1 " + "a:a.example " * 10 + "a -all\na.example AAAA 2001:db8::2",
+        "2001:db8::1",
+        "permerror",
+        11,
+    ),
 }
 
 
@@ -303,8 +340,9 @@ def test_hostile_records_stay_within_the_limits(case):
 
 TERMS = st.one_of(
     st.sampled_from(
-        "all a mx ptr exists include ip4 ip6 redirect= exp= x= a: mx: ptr: exists: include: ip4: ip6: / // /0 /32 /129 . .. "
-        "- + ~ ? %{ } %% %_ %- %{l} %{s} %{p} %{ir} %{D2} %{h.-r} %{t} : = , example.org a.example.org 192.0.2.1 ::1 ::".split()
+        "all a mx ptr exists include ip4 ip6 redirect= exp= x= a: mx: ptr: exists: include: ip4: ip6: / // /0 /32 /129 ."
+        " .. - + ~ ? %{ } %% %_ %- %{l} %{s} %{p} %{ir} %{D2} %{h.-r} %{t} : = , example.org a.example.org 192.0.2.1"
+        " ::1 ::".split()
     ),
     st.text(st.characters(max_codepoint=255), max_size=6),
 )
@@ -316,7 +354,9 @@ RECORDS = st.lists(st.lists(TERMS, max_size=4).map("".join), max_size=8).map(lam
     helo=st.text(max_size=12),
     local_part=st.text(max_size=12),
     client=st.sampled_from(["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"]),
-    names=st.lists(st.text(st.characters(codec="ascii"), max_size=8).map(lambda text: f"{text}.example.org"), max_size=3),
+    names=st.lists(
+        st.text(st.characters(codec="ascii"), max_size=8).map(lambda text: f"{text}.example.org"), max_size=3
+    ),
 )
 @settings(max_examples=300, deadline=None)
 def test_no_record_causes_an_exception(records, helo, local_part, client, names):
@@ -373,7 +413,9 @@ def test_domains_that_send_nothing(zone, why):
 
 def test_a_domain_that_is_none_sends_what_it_likes():
     resolver = FakeResolver()
-    assert [sends_nothing(domain, resolver.query) for domain in ("", "[192.0.2.1]", "a..b", "\u00ad.example")] == [""] * 4
+    assert [sends_nothing(domain, resolver.query) for domain in ("", "[192.0.2.1]", "a..b", "\u00ad.example")] == [
+        ""
+    ] * 4
     assert resolver.queries == []
     zone = "xn--bcher-kva.example MX 0 ."
     assert sends_nothing("b\u00fccher.example", FakeResolver(zone).query) == "null MX"
