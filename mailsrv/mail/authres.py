@@ -67,7 +67,7 @@ def claims(value: bytes, authserv_id: str) -> bool:
     some reader could take for ours must go (section 5)."""
     position = _skip(value, 0)
     if match := _QUOTED.match(value, position):
-        given = re.sub(rb"\\(.)", rb"\1", match[1].replace(b"\r\n", b""), flags=re.DOTALL)
+        given = re.sub(rb"\\(.)", rb"\1", match[1], flags=re.DOTALL)
     elif match := _TOKEN.match(value, position):
         given = match[0]
     else:
@@ -100,7 +100,7 @@ def _keyword(word: str) -> str:
 
 def _key(name: str) -> str:
     """One form for every way to write a host name."""
-    return domain_key(unicodedata.normalize("NFKC", name).strip().rstrip(".").casefold())
+    return domain_key("".join(unicodedata.normalize("NFKC", name).split()).rstrip(".").casefold())
 
 
 def _ends_well(value: bytes, position: int) -> bool:

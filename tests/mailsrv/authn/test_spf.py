@@ -340,8 +340,8 @@ def test_hostile_records_stay_within_the_limits(case):
 
 TERMS = st.one_of(
     st.sampled_from(
-        "all a mx ptr exists include ip4 ip6 redirect= exp= x= a: mx: ptr: exists: include: ip4: ip6: / // /0 /32 /129 ."
-        " .. - + ~ ? %{ } %% %_ %- %{l} %{s} %{p} %{ir} %{D2} %{h.-r} %{t} : = , example.org a.example.org 192.0.2.1"
+        "all a mx ptr exists include ip4 ip6 redirect= exp= x= a: mx: ptr: exists: include: ip4: ip6: / // /0 /32 /129"
+        " . .. - + ~ ? %{ } %% %_ %- %{l} %{s} %{p} %{ir} %{D2} %{h.-r} %{t} : = , example.org a.example.org 192.0.2.1"
         " ::1 ::".split()
     ),
     st.text(st.characters(max_codepoint=255), max_size=6),
