@@ -63,13 +63,14 @@ def sign(message, private, tags=None, order=None, name="DKIM-Signature", glue=";
         **(tags or {}),
     }
     forms = (tags["c"] or "simple/simple").lower().split("/")
-    header_form, body_form = HEADER.get(forms[0], relax_field), BODY.get((forms + ["simple"])[1], relax_body)
+    header_form, body_form = HEADER.get(forms[0], relax_field), BODY.get([*forms, "simple"][1], relax_body)
     if tags["bh"] == "":
         canonical = body_form(body)
-        tags["bh"] = base64.b64encode(hashlib.sha256(canonical[: int(tags.get("l") or len(canonical))]).digest()).decode()
+        covered = canonical[: int(tags.get("l") or len(canonical))]
+        tags["bh"] = base64.b64encode(hashlib.sha256(covered).digest()).decode()
     text = glue.join(f"{tag}={tags[tag]}" for tag in order or tags if tags[tag] is not None)
     own = f"{name}: {text}".encode()
-    if not tags["b"] == "":
+    if tags["b"] != "":
         return own + b"\r\n"
     names = re.split(rb"\s*:\s*", (tags["h"] or "").encode())
     octets = b"".join(header_form(field) for field in select(fields, names))

@@ -1,4 +1,4 @@
-"""Which fields a signature covers: from the last one up, never its own, and what stands there more often than signed."""
+"""Which fields a signature covers: from the last one up, never its own, and what is there more often than signed."""
 
 import hashlib
 
