@@ -15,7 +15,7 @@ TOP_NAMES = {"README", "bin", "mailsrv", "man", "setup.py", "tests"}
 # What using, building and installing leave there; .gitignore has them too.
 MADE = {"__pycache__", "build", "dist", "mailsrv-try", "mailsrv.egg-info"}
 
-DEPENDENCIES = ["dnspython", "cryptography", "argon2-cffi", "dkimpy[ed25519]", "pyspf"]
+DEPENDENCIES = ["dnspython", "cryptography", "argon2-cffi", "pyspf"]
 
 # Modules that take long to load and that the command's first page (its help, a usage error) does not need.
 HEAVY = {"argon2", "asyncio", "cryptography", "dkim", "dns", "email", "logging", "spf", "sqlite3", "ssl"}
