@@ -11,10 +11,11 @@ report costs that report alone, is an event, and the others are read.
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 from mailsrv.deliver.feedback_days import Days
 from mailsrv.deliver.feedback_reading import read_feedback
-from mailsrv.errors import GrammarError, StorageError
+from mailsrv.errors import GrammarError, MailsrvError, StorageError
 from mailsrv.spool.queueid import is_id
 from mailsrv.store.feedback_layout import DAY_SECONDS, MAX_REPORT_OCTETS, FeedbackLayout, beginning_of, is_day
 from mailsrv.store.feedback_received import AggregateSeen, Entry, Received, Unreadable
@@ -51,6 +52,10 @@ class Feedback:
         self._not_before: dict[str, float] = {}  # day -> monotonic
         self._sync_at = self._days_at = self._expire_at = 0.0  # monotonic
 
+    def restore(self) -> None:
+        """Once, before the queue is run: reports that a crash left half made."""
+        self._guard(self._layout.sent, self._restore)
+
     def go(self) -> None:
         """One round."""
         now = self._clock.monotonic()
@@ -61,7 +66,7 @@ class Feedback:
             self._sync_at = now + SYNC_SECONDS
             self._guard(self._layout.rows, self._sync)
         self._guard(self._layout.waiting, self._read_waiting)
-        if now >= self._days_at:
+        if self._sends and now >= self._days_at:
             self._days_at = now + _DAYS_SECONDS
             self._guard(self._layout.rows, self._report)
         if now >= self._expire_at:
@@ -71,6 +76,11 @@ class Feedback:
     def _prepare(self) -> None:
         for directory in self._layout.directories:
             self._disk.make_directories(directory)
+
+    def _restore(self) -> None:
+        self._prepare()
+        for day in sorted(filter(None, map(is_day, self._disk.names(self._layout.sent)))):
+            self._guard(self._layout.sent_of(day), partial(self._days.restore, day))
 
     def _sync(self) -> None:
         """Make durable what was written to the days' files since the last time."""
@@ -96,10 +106,7 @@ class Feedback:
             if self._clock.now() < self._days.due_at(day):
                 continue
             self._not_before[day] = now + _AGAIN_SECONDS
-            if not self._sends:
-                self._days.restore(day)
-                self._done.add(day)
-            elif self._days.report(day, until):
+            if self._days.report(day, until):
                 self._done.add(day)
             elif self._clock.monotonic() >= until:
                 del self._not_before[day]
@@ -128,18 +135,25 @@ class Feedback:
         path = f"{self._layout.waiting}/{name}"
         self._disk.link(path, path + _TRIED)
         try:
-            entry: Entry = read_feedback(name, self._disk.read(path, MAX_REPORT_OCTETS), self._clock.now())
-        except GrammarError as error:
-            entry = Unreadable(self._clock.now(), name, str(error)[:300])
+            self._keep(self._make_out(name, path))
         except StorageError:
             self._disk.unlink(path + _TRIED, missing_ok=True)
             raise
-        except Exception:
-            events.bug(self._log, where="feedback", id=name, traceback=traceback.format_exc())
-            entry = Unreadable(self._clock.now(), name, "a mistake of mailsrv's, which its log tells")
-        self._keep(entry)
         self._disk.unlink(path)
         self._disk.unlink(path + _TRIED)
+
+    def _make_out(self, name: str, path: str) -> Entry:
+        now = self._clock.now()
+        if self._disk.size(path) > MAX_REPORT_OCTETS:
+            return Unreadable(now, name, f"it is larger than {MAX_REPORT_OCTETS} octets")
+        octets = self._disk.read(path, MAX_REPORT_OCTETS)
+        try:
+            return read_feedback(name, octets, now)
+        except GrammarError as error:
+            return Unreadable(now, name, str(error)[:300])
+        except Exception:
+            events.bug(self._log, where="feedback", id=name, traceback=traceback.format_exc())
+            return Unreadable(now, name, "a mistake of mailsrv's, which its log tells")
 
     def _keep(self, entry: Entry) -> None:
         self._received.append(entry)
@@ -169,7 +183,7 @@ class Feedback:
             action()
         except Missing:
             self._is_prepared = False  # somebody has taken away a directory
-        except StorageError as error:
+        except MailsrvError as error:  # the disk, or a key that cannot be read
             events.storage(self._log, path=path, reason=str(error))
         else:
             return True

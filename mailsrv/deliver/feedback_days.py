@@ -2,15 +2,15 @@
 
 For each Policy Domain that had mail: who wants the report is looked up, the report is named in the day's ledger with
 its ID and its addresses, durably, then it is queued under that ID, then that is noted. After a crash what was named and
-not queued is made again under its ID from the same rows, before anything else; the spool knows an ID that lay in it
-(mailsrv-store(5)). Where the DNS does not tell now who wants a report, the day stays open and is tried again, for two
-days. At most one report about a Policy Domain and a day.
+not queued is made again under its ID from the same rows, before anything else; the spool knows an ID that lay in it,
+since a report leaves a journal (mailsrv-store(5)). Where the DNS does not tell now who wants a report, the day stays
+open and is tried again, for two days. At most one report about a Policy Domain and a day.
 
 A report has our contact as its reverse-path, so that SPF and DKIM speak for it, and NOTIFY=NEVER: one that cannot be
 delivered is a line in the log, never a report about a report.
 
-Diagnostics: `Days.report` raises StorageError when the disk refuses; it is to be called again, and goes on where it
-stopped.
+Diagnostics: `Days.report` and `Days.restore` raise StorageError when the disk refuses, and what `sign` raises; they
+are to be called again, and go on where they stopped.
 """
 
 import hashlib
@@ -24,10 +24,12 @@ from mailsrv.authn.dmarc_record import parse_record
 from mailsrv.authn.findings import Ask
 from mailsrv.authn.report_uri import Destinations, Tag, find_destinations
 from mailsrv.config.schema import Config
+from mailsrv.deliver.job import Sign
 from mailsrv.deliver.feedback_letter import Letterhead, write_letter
 from mailsrv.errors import AlreadyThere, GrammarError
 from mailsrv.mail.address import Address, parse_address
 from mailsrv.mail.envelope import DsnRequest, Envelope, MailParameters, Recipient
+from mailsrv.spool.claim import REPORT
 from mailsrv.spool.enqueue import Spool
 from mailsrv.store.feedback_layout import DAY_SECONDS, MAX_DAY_OCTETS, FeedbackLayout, beginning_of
 from mailsrv.store.feedback_ledger import Done, Ledger, Named, Queued, Skipped
@@ -64,7 +66,8 @@ class ReportingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What is needed: `asks` gives the way to the DNS for one Policy Domain, with its budget; `new_id` a queue ID."""
+    """What is needed: `asks` gives the way to the DNS for one Policy Domain, with its budget; `new_id` a queue ID;
+    `sign` the signatures to put before a message (deliver/sign)."""
 
     disk: Disk
     spool: Spool
@@ -73,6 +76,7 @@ class Services:
     log: Log
     asks: Callable[[], Ask]
     new_id: Callable[[], str]
+    sign: Sign | None = None
 
 
 class Days:
@@ -111,7 +115,8 @@ class Days:
         return not is_open
 
     def restore(self, day: str) -> None:
-        """Queue what is named already and no more: where reports are not wanted any more, and a crash left some."""
+        """Queue what was named before a crash, and no more. To be called for each day that is not done, before the
+        queue's runner delivers anything or clears journals away."""
         ledger = Ledger(self._services.disk, self._services.layout, day)
         pending = ledger.load().pending
         if pending:
@@ -184,6 +189,9 @@ class Days:
             ledger.write(Skipped(named.domain, reason, named.rows, named.messages, services.clock.now()))
             return
         octets = self._write(day, named, tally)
+        if services.sign is not None:
+            body = octets.index(b"\r\n\r\n") + 4
+            octets = services.sign(octets[:body], (octets[body:],)) + octets
         recipients = tuple(Recipient(address, DsnRequest(("NEVER",))) for address in _addresses(named))
         parameters = MailParameters(
             size=len(octets),
@@ -191,7 +199,7 @@ class Days:
             smtputf8=not all(one.is_ascii for one in (self._settings.contact, *_addresses(named))),
         )
         envelope = Envelope(
-            named.id, named.at, self._settings.contact, recipients, parameters, client="local", size=len(octets)
+            named.id, named.at, self._settings.contact, recipients, parameters, client=REPORT, size=len(octets)
         )
         with Scratch(services.disk, "", 0, MemoryBudget(0)) as nothing, suppress(AlreadyThere):
             services.spool.enqueue_once(envelope, Octets(octets, nothing))

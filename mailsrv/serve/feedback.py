@@ -15,6 +15,7 @@ from mailsrv.authn.findings import Ask
 from mailsrv.config.schema import Config
 from mailsrv.deliver.feedback import Feedback
 from mailsrv.deliver.feedback_days import Days, ReportingSettings, Services
+from mailsrv.deliver.sign import make_signer
 from mailsrv.errors import Busy, StorageError
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.queueid import BASE, QueueIds, child
@@ -41,23 +42,30 @@ class FeedbackThread:
     def __init__(self, config: Config, log: Log, clock: Clock) -> None:
         disk = Disk()
         ids = QueueIds(clock, 0)
+        signer = make_signer(config, disk, clock)
         services = Services(
             disk, Spool(disk, config.data_dir, Waker()), FeedbackLayout(config.data_dir), clock, log,
             _make_asks(config, clock),
             # Longer than the IDs of messages that come here, so that none of another process is the same.
             lambda: child(ids.new(), _MANY + entropy.below(_MANY)),
+            signer.sign if signer else None,
         )  # fmt: skip
         days = Days(services, ReportingSettings.from_config(config))
         self._feedback = Feedback(disk, config.data_dir, clock, log, days, config.dmarc.report)
         self._lock = f"{config.data_dir}/{LOCK}"
         self._log = log
         self._clock = clock
+        self._is_restored = False
         self._at = 0.0  # monotonic
         self._thread: threading.Thread | None = None
 
     def go(self) -> None:
         """Begin a round, if it is time and the last one has ended."""
         now = self._clock.monotonic()
+        if not self._is_restored:
+            # Here, in the thread that runs the queue: nothing of it may be delivered or cleared away before.
+            self._is_restored = True
+            self._run(self._feedback.restore)
         if now < self._at or (self._thread is not None and self._thread.is_alive()):
             return
         self._at = now + ROUND_SECONDS
@@ -66,9 +74,12 @@ class FeedbackThread:
 
     def run(self) -> None:
         """One round, now."""
+        self._run(self._feedback.go)
+
+    def _run(self, action: Callable[[], None]) -> None:
         try:
             with Lock(self._lock, wait=False):
-                self._feedback.go()
+                action()
         except Busy:
             return  # the runner of another generation is at it
         except StorageError as error:

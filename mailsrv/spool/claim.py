@@ -34,6 +34,9 @@ from mailsrv.system.disk import Disk, Missing
 from mailsrv.system.log import Log
 from mailsrv.system.openfile import OpenFile
 
+# The client of an envelope whose message is a report of this server's to somebody else than a sender (a DMARC report):
+# it has a reverse-path, and may be asked for again under its ID like one to a sender.
+REPORT = "report"
 BLOCK = 256 << 10
 HEADER_LIMIT = 1 << 20
 
@@ -261,8 +264,8 @@ class Claim:
         disk, layout, clock = self._claims.disk, self._claims.layout, self._claims.clock
         held = f"{layout.hold}/{self.id}"
         with self._mutex:
-            if self.envelope.reverse_path is None:
-                # A report may be asked for again under its ID, by a message that crashed: its journal says no.
+            if self.envelope.reverse_path is None or self.envelope.client == REPORT:
+                # A report may be asked for again under its ID, after a crash of who asks: its journal says no.
                 if self._history.finished:
                     self._journal.settle()
                 else:
