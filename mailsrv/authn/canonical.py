@@ -40,33 +40,19 @@ def _squeeze(octets: bytes) -> bytes:
     return octets
 
 
-class _Prefix:
-    """The hash of the first octets of what it is fed."""
-
-    __slots__ = ("digest", "_left")
-
-    def __init__(self, length: int) -> None:
-        self.digest = hashlib.sha256()
-        self._left = length
-
-    def update(self, octets: bytes | memoryview) -> None:
-        if self._left:
-            self.digest.update(memoryview(octets)[: self._left])
-            self._left -= min(self._left, len(octets))
-
-
 class CanonicalBody:
     """The SHA-256 of a body in one form, of all of it and of its beginnings. Feed it with `update`, then ask.
 
-    `lengths` are those of the beginnings (l=), in octets of the canonical form. Once `digest` or `size` was asked,
-    nothing more can be fed."""
+    `lengths` are those of the beginnings (l=), in octets of the canonical form; however many there are, every octet is
+    hashed once. Once `digest` or `size` was asked, nothing more can be fed."""
 
-    __slots__ = ("_relaxed", "_digest", "_prefixes", "_size", "_carry", "_ends", "_closed")
+    __slots__ = ("_relaxed", "_digest", "_lengths", "_beginnings", "_size", "_carry", "_ends", "_closed")
 
     def __init__(self, form: Form, lengths: Iterable[int] = ()) -> None:
         self._relaxed = form is Form.RELAXED
         self._digest = hashlib.sha256()
-        self._prefixes = {length: _Prefix(length) for length in lengths}
+        self._lengths = sorted(set(lengths), reverse=True)  # those that are not reached yet, the next one last
+        self._beginnings: dict[int, bytes] = {}
         self._size = 0
         self._carry = b""  # space, CR or both, whose meaning the next block decides
         self._ends = 0  # line ends not hashed yet: at the end of the body all but one are left out
@@ -94,7 +80,7 @@ class CanonicalBody:
     def digest(self, length: int | None = None) -> bytes:
         """The hash of what was fed, or of its first `length` octets in canonical form: 32 octets."""
         self._close()
-        return (self._digest if length is None else self._prefixes[length].digest).digest()
+        return self._digest.digest() if length is None else self._beginnings[length]
 
     @property
     def size(self) -> int:
@@ -112,6 +98,8 @@ class CanonicalBody:
             self._hash(self._carry)
         if self._size or not self._relaxed:  # only in simple form an empty body has a line end (section 3.4.3)
             self._hash(b"\r\n")
+        for length in self._lengths:
+            self._beginnings[length] = self._digest.digest()
 
     def _flush_ends(self) -> None:
         while self._ends:
@@ -120,10 +108,15 @@ class CanonicalBody:
             self._ends -= count
 
     def _hash(self, octets: bytes | memoryview) -> None:
+        while self._lengths and self._lengths[-1] <= self._size + len(octets):
+            length = self._lengths.pop()
+            octets = memoryview(octets)
+            self._digest.update(octets[: length - self._size])
+            octets = octets[length - self._size :]
+            self._size = length
+            self._beginnings[length] = self._digest.digest()
         self._digest.update(octets)
         self._size += len(octets)
-        for prefix in self._prefixes.values():
-            prefix.update(octets)
 
 
 def _find_end(octets: bytes) -> tuple[int, int]:

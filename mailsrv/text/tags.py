@@ -2,7 +2,7 @@
 
 What a tag means, and which white space inside a value counts, is the reader's. UTF-8 passes (RFC 8616 section 3 wants
 it in some tags), other octets beyond printable ASCII do not. An empty place between two semicolons says nothing and is
-passed over: records with one are common. The work grows with the length and no faster.
+passed over: records with one are common. The work grows with the length and no faster, and no list has many tags.
 
 Diagnostics: raises GrammarError for what is no such list, RepeatedTag among them.
 """
@@ -14,6 +14,7 @@ from mailsrv.errors import GrammarError
 
 _SPACE = " \t\r\n"
 _TEXT = re.compile("[\t\n\r -~\u0080-\U0010ffff]*+")
+_MOST_TAGS = 200  # the longest lists of any standard have some twenty
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*+")
 
 
@@ -29,6 +30,8 @@ def parse_tags(octets: bytes) -> dict[str, str]:
         raise GrammarError("is not UTF-8") from None
     if not _TEXT.fullmatch(text):
         raise GrammarError("has control characters")
+    if text.count(";") > _MOST_TAGS:
+        raise GrammarError(f"has more than {_MOST_TAGS} tags")
     tags: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")

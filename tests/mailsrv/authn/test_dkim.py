@@ -29,7 +29,7 @@ from mailsrv.mail.header import Header, scan
 
 CASES = Path(__file__).parents[2] / "cases" / "authn"
 EXAMPLE = CASES / "dkim-00-rfc8463"
-MESSAGES = sorted(path for path in CASES.glob("dkim-*") if path != EXAMPLE)
+MESSAGES = sorted(path for path in CASES.glob("dkim-[0-9]*") if path != EXAMPLE)
 DOMAIN = "football.example.com"
 NOW = 1528637909
 

@@ -200,8 +200,8 @@ def test_b_stands_anywhere_in_the_field(place: int) -> None:
 
 
 def test_signatures_that_begin_alike_are_told_apart() -> None:
-    octets = [base64.b64encode(b"x" * length + end).decode() for length in (6, 12, 30) for end in (b"a" * 40, b"b" * 40)]
-    message = b"".join(sign(PLAIN, ED25519, {"b": text}) for text in octets) + PLAIN
+    octets = [b"x" * length + end * 40 for length in (6, 12, 30) for end in (b"a", b"b")]
+    message = b"".join(sign(PLAIN, ED25519, {"b": base64.b64encode(b).decode()}) for b in octets) + PLAIN
     told = [finding.signature for finding in verify(message)]
     assert len(set(told)) == 6
     same = sign(PLAIN, ED25519) * 2 + PLAIN
