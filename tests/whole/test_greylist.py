@@ -1,10 +1,11 @@
-"""Greylisting and DNS lists on the real server: asked to come back, let in later by any worker, also after a restart."""
+"""Greylisting and DNS lists on the real server: asked to come back, let in later by any worker and after a restart."""
 
 import os
 import signal
 import smtplib
 import sqlite3
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -58,13 +59,20 @@ def is_greylisted(reply):
     return reply[0] == 451 and reply[1].startswith("4.7.1 greylisted, try again in")
 
 
+def is_stopped(pid):
+    """Whether every thread stands still: the first one that hears of a signal stops the others."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(task.read_bytes().rpartition(b")")[2].split()[0] == b"T" for task in tasks)
+
+
 @contextmanager
 def only(server, number):
     """Only this one of the workers runs."""
     others = [pid for at, pid in enumerate(sorted(server.workers())) if at != number]
-    for pid in others:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in others:
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda pid=pid: is_stopped(pid), "every thread stands still")
         yield
     finally:
         for pid in others:
