@@ -9,7 +9,6 @@ from mailsrv.system.net import Lost, TimedOut
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.rspamd import FakeRspamd
-from tests.fakes.service import FakeService
 
 LIMIT = 1000
 
@@ -116,26 +115,30 @@ def test_silence_ends_with_the_deadline():
         ask(server, limit=TimeLimit(SystemClock(), 0.05))
 
 
-class Early(FakeService):
-    """Answers without reading the request, and closes."""
+class Closing:
+    """A connection whose other side has closed: nothing more is taken, and this is what it said before."""
 
-    def __init__(self, answer):
-        self.answer = answer
-        super().__init__()
+    def __init__(self, said):
+        self.said = said
 
-    def serve(self, connection):
-        connection.sendall(self.answer)
-        connection.recv(1)
+    def send(self, octets):
+        raise Lost("the connection broke (broken pipe)")
 
-
-def body(server):
-    """So much that it cannot all be sent before the server has closed."""
-    for _ in range(2000):
-        yield b"x" * 8192
-    server.close()
-    yield b"x" * 8192
+    def receive(self, size):
+        octets, self.said = self.said[:size], self.said[size:]
+        if not octets:
+            raise Lost("the connection was closed")
+        return octets
 
 
-def test_who_closes_early_without_a_word_is_lost():
-    with Early(b"") as server, pytest.raises(Lost):
-        ask(server, HttpRequest("POST", "h", "/", (), body(server), 2001 * 8192))
+REQUEST = HttpRequest("POST", "h", "/", (), (b"x",), 1)
+
+
+def test_who_refuses_before_it_has_read_all_is_heard():
+    assert fetch(Closing(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"), REQUEST, LIMIT).status == 413
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 4", b"what?"])
+def test_who_closes_before_it_has_read_all_is_lost(said):
+    with pytest.raises(Lost, match="broken pipe"):
+        fetch(Closing(said), REQUEST, LIMIT)
