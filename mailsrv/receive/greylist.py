@@ -21,9 +21,6 @@ from mailsrv.receive.checks import is_checked
 from mailsrv.receive.dnsbl import Listing, judge
 from mailsrv.receive.state import State, Transaction
 
-# Rules that one record keeps; a client that goes on asking does not fill our memory.
-_RULES = 2000
-
 
 def check_rcpt(state: State, transaction: Transaction, path: Address) -> Reply | None:
     """The refusal of a recipient that exists here; None when nothing speaks against it."""
@@ -75,27 +72,25 @@ def _is_known(state: State, transaction: Transaction) -> bool:
 
 def _greylist(state: State, transaction: Transaction, path: Address) -> Reply | None:
     """A network, reverse-path and recipient that come for the first time have to come again."""
-    house = state.house
-    delay = house.config.greylist.delay_seconds
-    if house.senders is None:
+    senders = state.house.senders
+    if senders is None:
         return None
+    delay = state.house.config.greylist.delay_seconds
     network = network_of(state.peer.client)
     sender = transaction.reverse_path.key if transaction.reverse_path else ""
-    triplet = f"{network} <{sender}> <{path.key}>"
     try:
-        age = house.senders.seen(network, sender, path.key)
+        age = senders.seen(network, sender, path.key)
     except StorageError:
-        _note(transaction, "greylist", triplet, "accept: the storage of senders is unavailable")
-        return None
-    if age == math.inf:
-        _note(transaction, "greylist", triplet, "accept: has come back before")
-        return None
-    if age >= delay:
-        _note(transaction, "greylist", triplet, f"accept: came back after {age:.0f} seconds")
-        return None
-    wait = math.ceil(delay - age)
-    _note(transaction, "greylist", triplet, f"defer: {wait} seconds are left")
-    return Reply(451, "4.7.1", f"greylisted, try again in {wait} seconds")
+        age, result = math.inf, "accept: the storage of senders is unavailable"
+    else:
+        result = f"accept: came back after {age:.0f} seconds" if age < math.inf else "accept: has come back before"
+    if age < delay:
+        # Told to the client alone, and so in the record with the recipient. The rules go into the message, where one
+        # recipient must not read of another.
+        return Reply(451, "4.7.1", f"greylisted, try again in {math.ceil(delay - age)} seconds")
+    if not any(rule == "greylist" for _stage, rule, _value, _result in transaction.rules):
+        _note(transaction, "greylist", f"{network} <{sender}>", result)
+    return None
 
 
 def _refusal(client: str, listing: Listing) -> Reply:
@@ -104,5 +99,4 @@ def _refusal(client: str, listing: Listing) -> Reply:
 
 
 def _note(transaction: Transaction, rule: str, value: str, result: str) -> None:
-    if len(transaction.rules) < _RULES:
-        transaction.rules.append(("rcpt", rule, value, result))
+    transaction.rules.append(("rcpt", rule, value, result))
