@@ -4,7 +4,7 @@ Several TXT records at one name: the RFC leaves it open. Here a text that is no 
 answer with anything), nor does the same record twice; of what is left there must be one, because nobody knows an order
 among records and a result that changes from day to day helps nobody.
 
-Diagnostics: `parse_key_record` raises GrammarError; `find_key` and `check_key` raise Unverified.
+Diagnostics: `parse_key_record` raises GrammarError; `find_key`, `Keys.find` and `check_key` raise Unverified.
 """
 
 from dataclasses import dataclass
@@ -70,6 +70,29 @@ def find_key(signature: Signature, ask: Ask) -> KeyRecord:
     if not found:
         raise Unverified(Result.PERMERROR, complaint)
     return found.pop()
+
+
+class Keys:
+    """The keys of one message: each is asked for once, whatever the answer was. Not for several threads."""
+
+    __slots__ = ("_ask", "_found")
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._found: dict[tuple[str, str], KeyRecord | Unverified] = {}
+
+    def find(self, signature: Signature) -> KeyRecord:
+        """As `find_key`. Raises Unverified."""
+        place = signature.selector, signature.domain
+        if place not in self._found:
+            try:
+                self._found[place] = find_key(signature, self._ask)
+            except Unverified as fault:
+                self._found[place] = fault
+        found = self._found[place]
+        if isinstance(found, Unverified):
+            raise Unverified(found.result, found.reason)
+        return found
 
 
 def check_key(signature: Signature, record: KeyRecord) -> None:

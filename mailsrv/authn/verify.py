@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from mailsrv.mail.header import Header
 from mailsrv.authn.canonical import CanonicalBody, Form
 from mailsrv.authn.findings import Ask, DkimFinding, Result
-from mailsrv.authn.key_record import KeyRecord, check_key, find_key
+from mailsrv.authn.key_record import KeyRecord, Keys, check_key
 from mailsrv.authn.selection import FieldTable
 from mailsrv.authn.signature import Signature, Unverified, parse_signature
 
@@ -54,10 +54,11 @@ def verify_signatures(header: Header, body: Body, ask: Ask, now: float, most: in
     signatures = [entry for entry in read if isinstance(entry, Signature)]
     evidence = Evidence(table, hash_bodies(signatures, body))
     width = _choose_width(signatures)
+    keys = Keys(ask)
     findings = []
     for number, entry in enumerate(read):
         if isinstance(entry, Signature):
-            entry = _verify(entry, number, evidence, ask, now, width)
+            entry = _verify(entry, number, evidence, keys, now, width)
         findings.append(entry)
     if len(fields) > most:
         more = f"{len(fields) - most} more signatures were not looked at"
@@ -116,13 +117,11 @@ def _read(field: bytes) -> Signature | DkimFinding:
         return DkimFinding(fault.result, fault.domain, fault.selector, reason=fault.reason)
 
 
-def _verify(
-    signature: Signature, number: int, evidence: Evidence, ask: Ask, now: float, width: int
-) -> DkimFinding:
+def _verify(signature: Signature, number: int, evidence: Evidence, keys: Keys, now: float, width: int) -> DkimFinding:
     record = None
     try:
         check_body(signature, evidence)
-        record = find_key(signature, ask)
+        record = keys.find(signature)
         check_digest(signature, evidence.table.digest(signature, number), record)
         reason = find_distrust(signature, evidence, now)
         result = Result.POLICY if reason else Result.PASS

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mailsrv.authn.findings import Result
-from mailsrv.authn.key_record import KeyRecord, check_key, find_key, parse_key_record
+from mailsrv.authn.key_record import KeyRecord, Keys, check_key, find_key, parse_key_record
 from mailsrv.authn.keys import Algorithm, PublicKey, make_private_key
 from mailsrv.authn.signature import Signature, Unverified
 from mailsrv.errors import GrammarError
@@ -90,6 +90,20 @@ def test_no_answer() -> None:
     with pytest.raises(Unverified, match="no answer for the key") as caught:
         find_key(signature(), FakeResolver(f"FAIL {NAME}").query)
     assert caught.value.result is Result.TEMPERROR
+
+
+@pytest.mark.parametrize("zone", [f"{NAME} TXT {ED_TEXT}", f"FAIL {NAME}", ""])
+def test_each_key_is_asked_for_once(zone: str) -> None:
+    resolver = FakeResolver(zone)
+    keys = Keys(resolver.query)
+    heard = []
+    for _ in range(3):
+        try:
+            heard.append(keys.find(signature()).public.bits)
+        except Unverified as fault:
+            heard.append(fault.reason)
+    assert heard == heard[:1] * 3
+    assert resolver.queries == [(NAME, "TXT")]
 
 
 @pytest.mark.parametrize(

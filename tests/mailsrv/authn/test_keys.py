@@ -57,6 +57,20 @@ def test_rsa_signatures_are_pkcs1_of_the_digest() -> None:
         public.verify(key.sign(b"d" * 32), b"e" * 32, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
+@pytest.mark.parametrize(("algorithm", "bits"), [(Algorithm.RSA, 2048), (Algorithm.ED25519, 256)])
+def test_a_public_key_verifies_what_its_private_one_signed(algorithm: Algorithm, bits: int) -> None:
+    private = make_private_key(algorithm)
+    public = parse_record(private.public.record.encode())
+    signature = private.sign(b"d" * 32)
+    assert (public.bits, public.fault) == (bits, "")
+    assert public.verify(b"d" * 32, signature)
+    assert not public.verify(b"e" * 32, signature)
+    assert not public.verify(b"d" * 32, signature[::-1])
+    assert not make_private_key(algorithm).public.verify(b"d" * 32, signature)
+    revoked = PublicKey(algorithm, b"")
+    assert (revoked.bits, bool(revoked.fault), revoked.verify(b"d" * 32, signature)) == (0, True, False)
+
+
 def test_what_is_no_key_that_can_sign() -> None:
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     assert parse_private_key(pem(short)).algorithm is Algorithm.RSA
