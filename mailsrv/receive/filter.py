@@ -21,6 +21,7 @@ from mailsrv.system.clock import Clock
 from mailsrv.system.dns_values import DnsFailure, Resolver
 from mailsrv.system.net import Lost, TimedOut, Unreachable
 from mailsrv.system.scratch import Octets
+from mailsrv.mail.authres import claims
 from mailsrv.mail.reply import Reply
 from mailsrv.config.schema import FilterConfig
 
@@ -171,9 +172,10 @@ class Fields:
 
     A name is one (RFC 5322 section 2.2) and not one of those that mean something to the message by being there once, or
     that only this server writes. A value's line ends become folds, so that no value can begin another field or the
-    body. What is not taken stands in `refused`."""
+    body. Results under our own name (RFC 8601 section 5) are ours alone. What is not taken stands in `refused`."""
 
-    def __init__(self) -> None:
+    def __init__(self, hostname: str) -> None:
+        self._hostname = hostname
         self._taken: list[bytes] = []
         self._size = 0
         self.refused: list[str] = []
@@ -181,6 +183,8 @@ class Fields:
     def add(self, name: str, value: str) -> None:
         """Put a field below those that were added before."""
         octets = _field(name, value)
+        if octets is not None and name.lower() == _RESULTS and claims(octets[len(name) + 1 :], self._hostname):
+            octets = None
         if octets is None or len(self._taken) == MAX_FIELDS or self._size + len(octets) > FIELDS_LIMIT:
             self.refuse(f"field {name}")
             return
@@ -215,6 +219,7 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 _UNPRINTABLE_IN_FIELD = re.compile(r"[^\t -~]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"[!-9;-~]{1,76}")
+_RESULTS = "authentication-results"
 # Fields of which a message has one (RFC 5322 section 3.6) or whose second one says how the rest is to be read (RFC 2045
 # section 3), and those that are only true when the server itself has written them.
 _NOT_ADDED = frozenset(

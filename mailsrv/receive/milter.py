@@ -103,7 +103,7 @@ class _Conversation:
         self._gathered_size = 0
         self._replies = 0
         self._options = packets.Options(packets.VERSION, Steps(0))
-        self._fields = Fields()
+        self._fields = Fields(message.hostname)
 
     def run(self) -> FilterFinding:
         """Everything from the negotiation to the decision."""

@@ -83,7 +83,7 @@ class Rspamd:
                 response = fetch(connection, request, RESPONSE_LIMIT)
             except HttpFailed as error:
                 raise FilterFailed(str(error)) from None
-        return read_response(response)
+        return read_response(response, message.hostname)
 
     def _fields(self, message: FilterMessage) -> tuple[tuple[str, str], ...]:
         version, _, cipher = message.tls.partition(" ")
@@ -104,8 +104,8 @@ class Rspamd:
         return tuple((name, _CONTROLS.sub("?", value)) for name, value in fields if value)
 
 
-def read_response(response: HttpResponse) -> FilterFinding:
-    """What a response says. Raises FilterFailed."""
+def read_response(response: HttpResponse, hostname: str) -> FilterFinding:
+    """What a response says to a server of this name. Raises FilterFailed."""
     answer = _parse(response.body)
     if response.status != 200:
         said = answer.get("error") if answer else None
@@ -115,7 +115,7 @@ def read_response(response: HttpResponse) -> FilterFinding:
     asked = _get(answer, "action", str)
     if asked is None:
         raise FilterFailed("the response names no action")
-    fields = Fields()
+    fields = Fields(hostname)
     milter: Mapping[str, Any] = _get(answer, "milter", dict) or {}
     _add_fields(fields, milter)
     for key in _NOT_DONE:

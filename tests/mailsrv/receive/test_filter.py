@@ -96,14 +96,19 @@ FIELDS = {
     "longest line": ("X-Spam", "a" * 990, b"X-Spam: " + b"a" * 990 + b"\r\n"),
     "long": ("X-Spam", "a\n" * 10_000, None),
     "second From": ("fRoM", "a@example.org", None),
+    "results under another name": (
+        "Authentication-Results", "milter.example; dkim=pass",
+        b"Authentication-Results: milter.example; dkim=pass\r\n",
+    ),
+    "results under our name": ("Authentication-results", "(a) Here.Example 1;\n dkim=pass", None),
     "ours": ("Return-Path", "<a@example.org>", None),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", FIELDS)
 def test_fields_on_top(row):
     name, value, octets = FIELDS[row]
-    fields = Fields()
+    fields = Fields("here.example")
     fields.add(name, value)
     finding = fields.onto(FilterFinding(Action.ACCEPT))
     assert finding.fields == (octets or b"")
@@ -112,7 +117,7 @@ def test_fields_on_top(row):
 
 
 def test_fields_are_bounded():
-    fields = Fields()
+    fields = Fields("here.example")
     for _ in range(100):
         fields.add("X-Spam", "Yes")
         fields.add("X-Long", ("a" * 900 + "\n") * 16)
@@ -123,7 +128,7 @@ def test_fields_are_bounded():
 
 
 def test_a_refused_message_gets_no_fields():
-    fields = Fields()
+    fields = Fields("here.example")
     fields.add("X-Spam", "Yes")
     assert fields.onto(door.refusal(550, "5.7.1", "no", "")).fields == b""
 
