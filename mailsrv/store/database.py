@@ -48,9 +48,9 @@ class Damaged(StorageError):
 class Schema:
     """What a new file is made with, in one transaction. `version` is its user_version, from 1 on.
 
-    `durable`: a transaction is on stable storage when it is committed; without, a crash of the system may take the
-    last ones back, whole, and no commit waits for the disk. `wait_seconds`: how long a statement waits for others'
-    writes.
+    `durable`: a transaction is on stable storage when it is committed. Without, a crash of the system may take the last
+    ones back, whole, and the disk is waited for at checkpoints only. `wait_seconds`: how long a statement waits for
+    others' writes.
     """
 
     version: int
@@ -91,7 +91,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: committed when the block ends, taken back when it raises."""
+        """A transaction: committed when the block ends, taken back when it raises. The block asks its own connection
+        only: it has one of few."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:

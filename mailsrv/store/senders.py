@@ -7,8 +7,9 @@ Shared by all processes and kept over restarts. Three facts are kept, described 
 - which pairs passed DMARC.
 
 A pair counts keep_days from the last time that it came back or passed. The number of rows is bounded, so that a flood
-cannot fill the disk: whatever was written longest ago goes first. Nothing waits for the disk: what a crash of the
-system takes back is that somebody has to come once more.
+cannot fill the disk: whatever was written longest ago goes first. Commits are not synced (synchronous NORMAL): a crash
+of the system may take the last ones back, whole, and then somebody has to come once more, which is what greylisting
+asks of everybody; a crash of a process takes nothing.
 
 A damaged file is set aside as senders.sqlite3.damaged, with an event, and the next question begins a new one.
 
