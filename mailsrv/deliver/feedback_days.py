@@ -36,7 +36,7 @@ from mailsrv.store.feedback_ledger import Done, Ledger, Named, Queued, Skipped
 from mailsrv.store.feedback_lines import LeftOut, read_rows
 from mailsrv.system import events
 from mailsrv.system.clock import Clock
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, Missing
 from mailsrv.system.log import Log
 from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
 
@@ -131,9 +131,12 @@ class Days:
             return self._counted[1], self._counted[2]
         services = self._services
         path = services.layout.rows_of(day)
-        services.disk.append(path, b"", sync=True, create=False)
-        services.disk.sync_directory(services.layout.rows)
-        octets = services.disk.read(path, 2 * MAX_DAY_OCTETS)
+        try:
+            services.disk.append(path, b"", sync=True, create=False)
+            services.disk.sync_directory(services.layout.rows)
+            octets = services.disk.read(path, 2 * MAX_DAY_OCTETS)
+        except Missing:
+            octets = b""
         tallies: dict[str, Tally] = {}
         left_out = 0
         for row in read_rows(octets.split(b"\n")):
