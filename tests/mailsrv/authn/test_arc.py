@@ -153,14 +153,16 @@ def other(octet: int) -> bytes:
 
 @pytest.mark.parametrize("offset", range(6))
 def test_every_changed_octet(offset):
-    """Each sixth octet in each of six tests: both agree, and only what no set covers may change."""
+    """Each sixth octet in each of six tests: only what no set covers may change, and dkimpy, which is slow, agrees for
+    each third one."""
     for position in range(offset, len(TWO), 6):
         line = TWO[TWO.rfind(b"\n", 0, position) + 1 : TWO.find(b"\n", position) + 1]
         covered = not line.startswith((b"Received:", b"Authentication-Results:"))
         if TWO[position] in b"\r\n \t" or not covered and TWO[position] == ord(":"):  # no header any more for dkimpy
             continue
         message = TWO[:position] + other(TWO[position]) + TWO[position + 1 :]
-        assert agree(message) is (FAIL if covered else PASS), line
+        result = validate(message).result if offset % 3 else agree(message)
+        assert result is (FAIL if covered else PASS), line
 
 
 @pytest.mark.parametrize("number", [1, 2])
