@@ -230,6 +230,36 @@ def test_a_damaged_file_is_set_aside_with_an_event_and_begun_anew(place):
     assert event["reason"].endswith("not a database; set aside as senders.sqlite3.damaged, a new one is begun")
 
 
+def ask_until_answered(place, start, number):
+    """A process of its own: twenty triplets, each asked for until there is an answer."""
+    senders = place.again()
+    start.wait()
+    for at in range(20):
+        for _ in range(50):
+            try:
+                senders.seen(NET, f"{at}@{number}.example", "alice@example.org")
+            except StorageError:
+                continue
+            break
+        else:
+            raise AssertionError(place.log.events)
+
+
+def test_processes_that_find_the_damage_at_once_begin_one_new_file(place):
+    (place.path / room.FILE).write_bytes(b"garbage" * 1000)
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    processes = [context.Process(target=ask_until_answered, args=(place, start, number)) for number in range(4)]
+    for process in processes:
+        process.start()
+    start.set()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert len(place.rows("triplets")) == 80
+    assert (place.path / f"{room.FILE}.damaged").read_bytes() == b"garbage" * 1000
+
+
 def test_trouble_is_told_once_a_minute(place):
     (place.path / "run").rmdir()  # the lock that making the file needs
     for _ in range(2):
