@@ -3,11 +3,14 @@
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailsrv.config.schema import FilterConfig
 from mailsrv.receive import milter as door
-from mailsrv.receive.filter import Action, Scan, make_filter
+from mailsrv.receive.filter import Action, GuardedFilter, Scan, make_filter
 from mailsrv.system.clock import SystemClock
+from mailsrv.system.net import Lost
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.dns import FakeResolver
@@ -269,3 +272,40 @@ def test_nobody_there():
         finding = scan(server)
     assert finding.scan is Scan.FAILED
     assert "connection refused" in finding.reason
+
+
+class Saying:
+    """A connection on which a milter says this, whatever it is told."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def send(self, octets):
+        pass
+
+    def receive(self):
+        octets, self.said = self.said[:7], self.said[7:]
+        if not octets:
+            raise Lost("the connection was closed")
+        return octets
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+PACKETS = st.builds(
+    lambda kind, data: pack(kind.encode() + data), st.sampled_from("cccartdyf4spqhimb+2-eO"), st.binary()
+)
+
+
+@given(st.lists(PACKETS, max_size=20).map(b"".join) | st.binary(), st.integers(0, 0x1FFFFF), st.booleans())
+def test_any_octets_give_a_finding(said, steps, negotiates):
+    milter = door.Milter(FilterConfig(milter="unix:/none"), FakeClock(), None)
+    first = pack(b"O" + struct.pack(">III", 6, 0, steps)) if negotiates else b""
+    milter._open = lambda limit: Saying(first + said)
+    finding = GuardedFilter(milter, FilterConfig()).scan(new_message())
+    assert (finding.reply is not None) == (finding.action in (Action.DEFER, Action.REJECT))
+    assert b"\r\n\r\n" not in b"\r\n" + finding.fields

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailsrv.config.schema import FilterConfig
 from mailsrv.receive import rspamd as door
-from mailsrv.receive.filter import FIELDS_LIMIT, MAX_FIELDS, MAX_SYMBOLS, Action, Scan, make_filter
+from mailsrv.receive.filter import FIELDS_LIMIT, MAX_FIELDS, MAX_SYMBOLS, Action, FilterFailed, Scan, make_filter
 from mailsrv.system.clock import SystemClock
+from mailsrv.system.fetch import HttpResponse
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.dns import FakeResolver
@@ -259,3 +262,25 @@ def test_an_answer_in_chunks():
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:5], body[5:], b""))
     with FakeRspamd(say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked)) as server:
         assert scan(server).action is Action.REJECT
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+WORDS = ["action", "score", "symbols", "milter", "add_headers", "value", "order", "messages", "smtp_message"]
+KEYS = st.sampled_from(WORDS) | st.text(max_size=5)
+JSON = st.recursive(
+    LEAVES | st.sampled_from(list(ACTIONS)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@given(st.dictionaries(KEYS, JSON, max_size=6) | JSON)
+def test_any_json_gives_a_finding_or_fails(answer):
+    try:
+        finding = door.read_response(HttpResponse(200, "OK", {}, json.dumps(answer).encode()), "here.example")
+    except FilterFailed:
+        return
+    assert (finding.reply is not None) == (finding.action in (Action.DEFER, Action.REJECT))
+    for line in finding.fields.split(b"\r\n"):
+        assert line.isascii() and len(line) <= 998 and not set(line) & set(b"\r\n\0")
+    assert b"\r\n\r\n" not in b"\r\n" + finding.fields
