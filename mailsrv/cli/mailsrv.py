@@ -47,6 +47,7 @@ COMMANDS = {
     "config-check": Command("check the configuration and report every fault", "mailsrv.cli.config_check"),
     "dkim-keygen": Command("make DKIM keys and print their DNS records", "mailsrv.cli.dkim", "keygen"),
     "dkim": Command("show the DKIM keys and rotate them", "mailsrv.cli.dkim"),
+    "reports": Command("show DMARC reports, sent and received", "mailsrv.cli.reports"),
     "passwd": Command("make the hashes of a password for the configuration", "mailsrv.cli.passwd", reads_config=False),
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
 }
