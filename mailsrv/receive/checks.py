@@ -23,10 +23,11 @@ from mailsrv.authn.findings import Ask, DkimFinding, Findings, Result, Subject
 from mailsrv.authn.spf import sends_nothing
 from mailsrv.authn.verdict import Settings, decide
 from mailsrv.config.schema import Config
-from mailsrv.receive.filter import Action, FilterFinding, FilterMessage
+from mailsrv.receive.filter import Action, FilterFinding, FilterMessage, Scan
 from mailsrv.receive.state import Judged, State, Transaction
 from mailsrv.smtp.events import Kind
 from mailsrv.store.senders import network_of
+from mailsrv.system import events
 from mailsrv.system.scratch import Octets
 
 JUNK = "Junk"
@@ -90,6 +91,8 @@ def judge(state: State, transaction: Transaction, scanned: Header, octets: Octet
     if house.filter is not None:
         filtered = house.filter.scan(_show(state, transaction, findings, octets))
         transaction.rules.append(("data", "filter", _filter_input(filtered), _filter_result(filtered)))
+        if filtered.scan is Scan.FAILED:
+            events.unfiltered(house.log, id=transaction.id, reason=filtered.reason)
         if filtered.reply is not None:
             return filtered.reply
         junk = junk or filtered.action is Action.JUNK

@@ -42,7 +42,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 _ACTIONS = {
     "no action": Action.ACCEPT,
-    "greylist": Action.DEFER,
+    # Its greylisting makes this "soft reject" while it works; without it nobody would remember who has come back.
+    "greylist": Action.ACCEPT,
     "soft reject": Action.DEFER,
     "add header": Action.JUNK,
     "rewrite subject": Action.JUNK,

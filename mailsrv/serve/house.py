@@ -71,7 +71,6 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
     checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, _PASSWORD_WAIT, clock)
     budget = MemoryBudget(limits.memory_bytes)
     resolver = DnsResolver(config.dns.nameservers, config.dns.timeout_seconds, clock, trust_ad=config.dns.trust_ad)
-    strangers = config.greylist.enabled or bool(config.dnsbl.zones)
     return House(
         config=config,
         directory=directory,
@@ -92,7 +91,7 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
             disk, f"{config.data_dir}/decisions", config.log.decisions_bytes, config.log.decisions_files, clock
         ),
         lookups=make_lookups(resolver, config, clock),
-        senders=Senders(disk, config.data_dir, config.greylist, clock, log) if strangers else None,
+        senders=Senders.from_config(config, disk, clock, log),
         filter=make_filter(config.filter, clock, resolver),
         collector=Collector(disk, config.data_dir, clock, log, config.dmarc.report),
     )

@@ -132,6 +132,7 @@ EVENTS = {
         ("id", "kind", "domain", "state", "to", "messages", "reason"),
         "a DMARC report is queued or is not made, or one of others was read; level notice when there is a reason",
     ),
+    "unfiltered": Event("warning", ("id", "reason"), "the content filter gave no answer that can be used"),
     "storage": Event("error", ("path", "reason"), "the disk refused something"),
     "tls": Event("info", ("id", "client", "reason"), "a TLS handshake failed"),
     "bug": Event("error", ("where", "id", "traceback"), "the program went wrong; please report it"),
@@ -359,6 +360,11 @@ def feedback(
             "reason": reason,
         },
     )
+
+
+def unfiltered(log: Log, *, id: str, reason: str) -> None:
+    """The content filter gave no answer for a message."""
+    log.write("unfiltered", "warning", {"id": id, "reason": reason})
 
 
 def storage(log: Log, *, path: str, reason: str) -> None:

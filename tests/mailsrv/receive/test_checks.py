@@ -273,6 +273,8 @@ def test_the_content_filter(finding: FilterFinding, reply: str, where: str | Non
         assert finding.fields.decode().strip() in header_of(dialogue)
     rules = dialogue.house.decisions.written[0]["rules"]
     assert [rule["rule"] for rule in rules].count("filter") == 1
+    failed = [{"id": "SESSION0", "reason": "nobody there"}] if finding.scan is Scan.FAILED else []
+    assert dialogue.house.log.of("unfiltered") == failed
 
 
 def test_the_filter_does_not_see_what_is_refused() -> None:
