@@ -30,7 +30,7 @@ from mailsrv.system.log import Log
 from mailsrv.system.wake import Waker
 
 LOCK = "run/feedback"
-ROUND_SECONDS = 5.0
+ROUND_SECONDS = 2.0
 _LOOKUPS = 80  # for the destinations of one report, which are five at most
 _LOOKUP_SECONDS = 30.0
 _MANY = BASE**4
