@@ -49,6 +49,7 @@ COMMANDS = {
     "dkim": Command("show the DKIM keys and rotate them", "mailsrv.cli.dkim"),
     "reports": Command("show DMARC reports, sent and received", "mailsrv.cli.reports"),
     "passwd": Command("make the hashes of a password for the configuration", "mailsrv.cli.passwd", reads_config=False),
+    "test": Command("show what the server would do with a message, without delivering it", "mailsrv.cli.rehearsal"),
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
 }
 
