@@ -19,7 +19,7 @@ from mailsrv.deliver.sign import make_signer
 from mailsrv.errors import Busy, StorageError
 from mailsrv.spool.enqueue import Spool
 from mailsrv.spool.queueid import BASE, QueueIds, child
-from mailsrv.store.feedback_layout import FeedbackLayout
+from mailsrv.store.feedback_layout import LOCK, FeedbackLayout
 from mailsrv.system import entropy, events
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
@@ -29,7 +29,6 @@ from mailsrv.system.lock import Lock
 from mailsrv.system.log import Log
 from mailsrv.system.wake import Waker
 
-LOCK = "run/feedback"
 ROUND_SECONDS = 2.0
 _LOOKUPS = 80  # for the destinations of one report, which are five at most
 _LOOKUP_SECONDS = 30.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 FEEDBACK = "feedback"
+LOCK = "run/feedback"  # of whoever makes and reads reports
 DAY_SECONDS = 86_400
 MAX_DAY_OCTETS = 32 << 20  # of rows; about 60 000 messages
 MAX_REPORT_OCTETS = 20 << 20  # of one message that is handed over

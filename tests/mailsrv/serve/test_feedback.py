@@ -6,10 +6,10 @@ import pytest
 
 from mailsrv.config.schema import AccountConfig, Config, DmarcConfig
 from mailsrv.serve import feedback
-from mailsrv.serve.feedback import LOCK, ROUND_SECONDS, FeedbackThread
+from mailsrv.serve.feedback import ROUND_SECONDS, FeedbackThread
 from mailsrv.spool.layout import prepare
 from mailsrv.spool.queueid import is_id
-from mailsrv.store.feedback_layout import FeedbackLayout
+from mailsrv.store.feedback_layout import LOCK, FeedbackLayout
 from mailsrv.store.feedback_lines import write_row
 from mailsrv.system.disk import Disk
 from mailsrv.system.lock import Lock

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.errors import StorageError
-from mailsrv.store import notify, quota, senders
+from mailsrv.store import feedback_layout, notify, quota, senders
 from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
 
@@ -184,7 +184,8 @@ def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-store.5", "FILES"))
     inbox = {f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)}
     junk = {f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.Junk/{MARK}"}
-    assert documented == {*inbox, *junk, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
+    feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}
+    assert documented == {*inbox, *junk, *feedback, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
 
 
 def test_the_page_has_the_numbers_of_the_code():
