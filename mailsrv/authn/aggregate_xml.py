@@ -23,11 +23,15 @@ NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
+MAX_RUN = 16 << 10  # octets of a tag with its attributes and the text behind it
+MAX_NAMESPACE = 200  # characters of a namespace: each name in it gets a copy
 MAX_TEXT = 2000  # characters of one element; more is cut
 MAX_COUNT = 1_000_000_000  # messages of one record
 _MAX_SIGNATURES = 100  # of one record (section 3.1.4)
 _MAX_REASONS = 10
 
+# A tag holds no other < (section 3.1), so that this bounds its attributes, all of which expat makes known.
+_LONG_RUN = re.compile(b"<[^<]{%d}" % MAX_RUN)
 # XML 1.0 section 2.2: what cannot stand in a document, not even escaped. Line ends and tabs would not come back alike.
 _NO_CHARACTER = re.compile("[^\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -174,11 +178,16 @@ class _Reader:
         self._spf: SpfSeen | None = None
 
     def read(self, octets: bytes) -> AggregateReport:
+        if b"\0" in octets:  # UTF-16, where a < need not be one
+            raise GrammarError("no XML in UTF-8 or another superset of ASCII")
+        if _LONG_RUN.search(octets):
+            raise GrammarError(f"a tag or a text of more than {MAX_RUN} octets")
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
+        parser.StartNamespaceDeclHandler = _check_namespace
         parser.StartDoctypeDeclHandler = _refuse
         parser.EntityDeclHandler = _refuse
         try:
@@ -278,6 +287,11 @@ _MAKERS: dict[str, Callable[[_Reader, dict[str, str]], None]] = {
     "dkim": _Reader._take_dkim,
     "spf": _Reader._take_spf,
 }
+
+
+def _check_namespace(_prefix: object, uri: str | None) -> None:
+    if uri is not None and len(uri) > MAX_NAMESPACE:
+        raise GrammarError(f"a namespace of more than {MAX_NAMESPACE} characters")
 
 
 def _refuse(*_: Any) -> None:

@@ -79,13 +79,24 @@ class Services:
     sign: Sign | None = None
 
 
+@dataclass(slots=True)
+class _Pass:
+    """One way through a day's Policy Domains, which may take several rounds: their rows, how many rows are missing, and
+    the domains of which the DNS did not tell this time."""
+
+    day: str
+    tallies: dict[str, Tally]
+    left_out: int
+    unknown: set[str]
+
+
 class Days:
     """Makes the reports of days; used by one thread of one process."""
 
     def __init__(self, services: Services, settings: ReportingSettings) -> None:
         self._services = services
         self._settings = settings
-        self._counted: tuple[str, dict[str, Tally], int] = ("", {}, 0)  # of the day that was looked at last
+        self._pass: _Pass | None = None
 
     def due_at(self, day: str) -> float:
         """When a day's reports are made: some hours after its end, another time on each server and day."""
@@ -100,19 +111,18 @@ class Days:
         known = ledger.load()
         if known.done is not None:
             return True
-        tallies, left_out = self._count(day)
+        work = self._count(day)
         for named in known.pending:
-            self._queue(day, named, tallies, ledger)
-        is_open = False
-        for domain, tally in sorted(tallies.items()):
+            self._queue(day, named, work.tallies, ledger)
+        for domain, tally in sorted(work.tallies.items()):
             if services.clock.monotonic() >= until:
                 return False
-            if not known.knows(domain):
-                is_open |= not self._settle(day, domain, tally, ledger)
-        if not is_open:
-            ledger.write(Done(services.clock.now(), left_out))
-            self._counted = ("", {}, 0)
-        return not is_open
+            if not known.knows(domain) and domain not in work.unknown and not self._settle(day, domain, tally, ledger):
+                work.unknown.add(domain)
+        self._pass = None
+        if not work.unknown:
+            ledger.write(Done(services.clock.now(), work.left_out))
+        return not work.unknown
 
     def restore(self, day: str) -> None:
         """Queue what was named before a crash, and no more. To be called for each day that is not done, before the
@@ -120,15 +130,15 @@ class Days:
         ledger = Ledger(self._services.disk, self._services.layout, day)
         pending = ledger.load().pending
         if pending:
-            tallies, _left_out = self._count(day)
+            work = self._count(day)
             for named in pending:
-                self._queue(day, named, tallies, ledger)
-            self._counted = ("", {}, 0)
+                self._queue(day, named, work.tallies, ledger)
+            self._pass = None
 
-    def _count(self, day: str) -> tuple[dict[str, Tally], int]:
-        """A day's rows by Policy Domain, durable before anything is made of them, and how many are missing."""
-        if self._counted[0] == day:
-            return self._counted[1], self._counted[2]
+    def _count(self, day: str) -> _Pass:
+        """A day's rows by Policy Domain, durable before anything is made of them; or the pass that has begun."""
+        if self._pass is not None and self._pass.day == day:
+            return self._pass
         services = self._services
         path = services.layout.rows_of(day)
         try:
@@ -144,8 +154,8 @@ class Days:
                 left_out += row.left_out
             else:
                 tallies.setdefault(row.record_domain, Tally()).add(row)
-        self._counted = (day, tallies, left_out)
-        return tallies, left_out
+        self._pass = _Pass(day, tallies, left_out, set())
+        return self._pass
 
     def _settle(self, day: str, domain: str, tally: Tally, ledger: Ledger) -> bool:
         """Make one report or say why there is none; False when it is not known yet who wants it."""

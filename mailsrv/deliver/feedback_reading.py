@@ -16,6 +16,7 @@ from mailsrv.mail.header import Header, scan, unfold
 from mailsrv.store.feedback_received import AggregateSeen, FailureSeen, Source
 
 MAX_SOURCES = 100
+_MAX_TRIES = 3  # files of one message: each may be as large as a report may be
 _MAX_TEXT = 200  # characters of a field that are kept
 _MAX_INCIDENTS = 1_000_000
 _ARF = "message/feedback-report"
@@ -27,12 +28,14 @@ _UNSEEN = re.compile("[^\x20-\x7e\xa1-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+
 def read_feedback(identifier: str, message: bytes, now: float) -> AggregateSeen | FailureSeen:
     """What the message of this ID reports."""
     reason = "there is no report in it"
+    tries = 0
     for part in find_parts(message):
         if part.kind == _ARF:
             return _read_failure(identifier, part, message, now)
         if part.kind in _TLS_REPORTS:
             reason = "a report about TLS (RFC 8460), which is not read"
-        elif part.kind not in _WORDS and part.body:
+        elif part.kind not in _WORDS and part.body and tries < _MAX_TRIES:
+            tries += 1
             try:
                 return _summarise(identifier, read_report(unpack(part.body)), now)
             except GrammarError as error:

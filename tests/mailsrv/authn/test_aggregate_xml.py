@@ -1,6 +1,7 @@
 """The XML of reports: there and back, its order, others' forms, and what is refused."""
 
 import itertools
+import time
 from xml.etree import ElementTree
 
 import pytest
@@ -137,6 +138,10 @@ HOSTILE = [
     b"<feedback>" + b"<a>" * 100_000,
     b"<feedback xmlns:x='u'>" + b"<x:a>" * 100,
     b"<feedback>" + b"<a/>" * 1_000_001 + b"</feedback>",
+    b'<feedback a="' + b"x" * 20_000 + b'"/>',
+    b"<feedback" + b"".join(b" a%d='>'" % number for number in range(10_000)) + b"/>",
+    "<?xml version='1.0' encoding='utf-16'?><feedback/>".encode("utf-16"),
+    b'<?xml version="1.0" encoding="cp037"?><feedback/>',
     b'<?xml version="1.0" encoding="no-such"?><feedback/>',
     b'<?xml version="1.0" encoding="utf-7"?><feedback/>',
     b'<?xml version="1.0" encoding="zlib"?><feedback/>',
@@ -160,10 +165,33 @@ def test_garbage_in_a_report_raises_nothing_else(garbage):
             continue
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"<feedback xmlns='" + b"x" * 15_000 + b"'>" + b"<a/>" * 999_000,
+        b"<feedback xmlns='" + b"x" * 200 + b"'>" + b"<a/>" * 999_000,
+        b"<feedback xmlns:x='"
+        + b"x" * 200
+        + b"'>"
+        + (b"<a " + b"".join(b" x:a%d=''" % n for n in range(1200)) + b"/>") * 800,
+        b"<feedback>" + b"&lt;\n" * 3_000 + b"<a>" + b"<!-- - -->" * 500_000,
+        b"<feedback>" + (b"<a " + b"".join(b" a%d=''" % n for n in range(1500)) + b"/>") * 800,
+        b"<" * 10_000_000,
+        b"<feedback " + b" " * 20_000_000,
+    ],
+    ids=lambda octets: octets[:20].decode(),
+)
+def test_no_document_takes_long(octets):
+    began = time.process_time()
+    with pytest.raises(GrammarError):
+        read_report(octets)
+    assert time.process_time() - began < 20.0, "far more than it takes"
+
+
 def test_texts_and_lists_are_bounded(monkeypatch):
     monkeypatch.setattr(aggregate_xml, "_MAX_SIGNATURES", 1)
     monkeypatch.setattr(aggregate_xml, "_MAX_REASONS", 0)
-    metadata = Metadata("x" * 100_000, "", "", 0, 0)
+    metadata = Metadata("x" * 10_000, "", "", 0, 0)
     report = read_report(write_report(AggregateReport(metadata, REPORT.policy, REPORT.records)))
     assert len(report.metadata.organization) == aggregate_xml.MAX_TEXT
     assert len(report.records[0].dkim_results) == 1

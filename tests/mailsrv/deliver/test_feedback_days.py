@@ -175,6 +175,27 @@ def test_time_that_is_up_ends_a_round_between_two_reports():
     assert len(scene.queued()) == 2
 
 
+def test_a_dns_that_does_not_tell_keeps_nobody_else_waiting():
+    """Each domain takes so long that a round ends with it; the next round goes on behind it."""
+    scene = Scene(ROW, OTHER, zone=ZONE.replace("_report", "_other"))
+    scene.resolver = FakeResolver("FAIL other.example._report._dmarc.reports.example")
+    slow = replace(OTHER, record_domain="a.example")
+    scene.disk.append(scene.layout.rows_of(DAY), write_row(slow) + b"\n")
+    scene.resolver = FakeResolver("FAIL a.example._report._dmarc.reports.example\nFAIL reports.example\n" + ZONE)
+    query = scene.resolver.query
+
+    def wait(name, kind):
+        scene.clock.advance(20)
+        return query(name, kind)
+
+    scene.resolver.query = wait
+    rounds = 0
+    while not scene.queued() and rounds < 10:
+        assert not scene.days.report(DAY, scene.clock.monotonic() + 10)
+        rounds += 1
+    assert rounds < 4
+
+
 def test_a_report_is_signed():
     def sign(header, body):
         assert header.endswith(b"\r\n\r\n")

@@ -3,6 +3,8 @@
 import gzip
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailsrv.authn.aggregate import AggregateReport, Metadata, PolicyPublished, Record
 from mailsrv.authn.aggregate_xml import write_report
@@ -108,3 +110,32 @@ def test_a_failure_report_that_says_little(fields):
 def test_what_is_no_report_says_why(message, reason):
     with pytest.raises(GrammarError, match=reason):
         read_feedback("ID", lines(message), 5.0)
+
+
+def test_only_so_many_files_of_a_message_are_tried(monkeypatch):
+    tried = []
+
+    def refuse(octets):
+        tried.append(octets)
+        raise GrammarError("no report")
+
+    monkeypatch.setattr(feedback_reading, "read_report", refuse)
+    part = "--x\nContent-Type: application/gzip\n\nfile\n"
+    with pytest.raises(GrammarError):
+        read_feedback("ID", lines("Content-Type: multipart/mixed; boundary=x\n\n" + part * 30), 5.0)
+    assert len(tried) == 3
+
+
+@given(st.binary(max_size=60), st.integers(0, 1000), st.integers(0, 100))
+def test_a_mangled_report_raises_nothing_else(octets, at, length):
+    here = Address("postmaster", "here.example")
+    for message in (
+        lines(ARF.format(fields=FIELDS)),
+        write_letter(REPORT, Letterhead("ID", "here.example", here, [here], 1.0)),
+        b"Content-Type: text/xml\r\n\r\n" + write_report(REPORT),
+        b"Content-Type: application/zip\r\n\r\n" + zipped(write_report(REPORT)),
+    ):
+        try:
+            read_feedback("ID", message[:at] + octets + message[at + length :], 5.0)
+        except GrammarError:
+            continue
