@@ -2,8 +2,8 @@
 
 `message` needs the configuration; the checks by themselves do without one, and without anything of data_dir.
 
-Diagnostics: ConfigError for the configuration; GrammarError for a nameserver that is none; Refused where nobody could
-get the message. `run` gives the exit code: 0 accepted or passed, 69 refused, 75 deferred, 1 a check that did not pass.
+Diagnostics: ConfigError for the configuration; GrammarError for a nameserver that is none. `run` gives the exit code:
+0 accepted or passed, 69 refused, 75 deferred or no answer from the DNS, 1 a check that did not pass, 2 wrong usage.
 """
 
 import argparse
@@ -11,11 +11,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from mailsrv.errors import Exit, Refused
+from mailsrv.errors import Exit
 from mailsrv.authn.findings import Result
 from mailsrv.mail.address import Address, parse_address
 from mailsrv.config.load import load
-from mailsrv.config.schema import Config
 from mailsrv.receive.house import House
 from mailsrv.cli.queue_table import clean
 from mailsrv.cli.rehearsal_checks import (
@@ -91,10 +90,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Do one action."""
     if arguments.action == "message":
         return _run_message(arguments)
-    if arguments.action == "dmarc" and not arguments.domain and not (arguments.ip and "sender" in arguments):
+    if arguments.action == "dmarc" and not _is_complete(arguments):
         print(f"mailsrv: {_NO_SENDER}", file=sys.stderr)
         return Exit.USAGE
     return _run_check(arguments)
+
+
+def _is_complete(arguments: argparse.Namespace) -> bool:
+    """Whether there is a sender to judge, or only a domain."""
+    given = (arguments.ip is not None, "sender" in arguments)
+    return not any(given) if arguments.domain else all(given)
 
 
 def _add_sender(parser: argparse.ArgumentParser, required: bool) -> None:
@@ -111,7 +116,14 @@ def _run_message(arguments: argparse.Namespace) -> int:
     traces = Traces()
     resolver = open_resolver(config, arguments.nameserver, clock)
     house = build_house(config, traces, resolver, clock, not arguments.no_filter)
-    recipients = tuple(arguments.rcpt) or _choose_recipient(config, traces)
+    recipients: tuple[Address, ...] = tuple(arguments.rcpt)
+    if not recipients:
+        if not config.accounts:
+            print(f"mailsrv: {config.source} has no accounts; name a recipient with --rcpt", file=sys.stderr)
+            return Exit.USAGE
+        chosen = config.accounts[0].addresses[0]
+        traces.note(f"no --rcpt: the recipient is {chosen}, of the first account")
+        recipients = (parse_address(chosen),)
     message = read_message(sys.stdin.buffer)
     attempt = Attempt(arguments.ip, _helo(arguments), arguments.sender, recipients, message)
     _note_circumstances(house, attempt, traces)
@@ -123,15 +135,6 @@ def _run_message(arguments: argparse.Namespace) -> int:
     else:
         print_lines(show_message(attempt, course, traces))
     return _VERDICTS[course.verdict]
-
-
-def _choose_recipient(config: Config, traces: Traces) -> tuple[Address]:
-    """The first address of the first account."""
-    if not config.accounts:
-        raise Refused(f"{config.source} has no accounts; name a recipient with --rcpt")
-    chosen = config.accounts[0].addresses[0]
-    traces.note(f"no --rcpt: the recipient is {chosen}, of the first account")
-    return (parse_address(chosen),)
 
 
 def _note_circumstances(house: House, attempt: Attempt, traces: Traces) -> None:
