@@ -111,7 +111,7 @@ def tally(rows: Iterable[DmarcRow]) -> dict[str, Tally]:
 def describe_policy(domain: str, record: str) -> PolicyPublished:
     """A policy record for the report; what cannot be read of it has its default."""
     try:
-        read = parse_record(record.encode())
+        read = parse_record(record.encode("utf-8", "replace"))
     except GrammarError:
         return PolicyPublished(domain)
     return PolicyPublished(

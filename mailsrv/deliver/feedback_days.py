@@ -14,6 +14,7 @@ are to be called again, and go on where they stopped.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ FIRST_SECONDS = 1800.0  # after a day's end, when nobody writes to its file any 
 SPREAD_SECONDS = 14_400  # so that the reports of the world do not all come at one time
 PATIENCE_SECONDS = 2 * DAY_SECONDS  # with a DNS that does not tell who wants a report
 STALE_SECONDS = 8 * DAY_SECONDS  # after a day's beginning nobody wants its reports
+
+_DOMAIN = re.compile("[a-z0-9_-]+(?:[.][a-z0-9_-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,8 @@ class Days:
 
         if late > STALE_SECONDS:
             return skip("too old")
+        if not _DOMAIN.fullmatch(domain):
+            return skip("not the name of a domain that mail comes from")  # and nothing for a header
         found = self._find(domain, tally)
         if found.unknown and late < DAY_SECONDS + PATIENCE_SECONDS:
             return False
@@ -188,7 +193,7 @@ class Days:
     def _find(self, domain: str, tally: Tally) -> Destinations:
         assert tally.last is not None
         try:
-            record = parse_record(tally.last.record.encode())
+            record = parse_record(tally.last.record.encode("utf-8", "replace"))
         except GrammarError:
             return Destinations()
         return find_destinations(domain, record.rua, Tag.AGGREGATE, self._services.asks())

@@ -122,6 +122,9 @@ def test_a_day_is_done_once():
     [
         (OTHER, "", "not wanted at b@reports.example"),
         (replace(ROW, record="v=DMARC1; rua=https://example.org/"), "", "no address that takes reports"),
+        (replace(ROW, record_domain="x\r\nBcc: all@example.org"), "", "not the name of a domain that mail comes from"),
+        (replace(ROW, record_domain=""), "", "not the name of a domain that mail comes from"),
+        (replace(ROW, record="\ud800"), "", "no address that takes reports"),
         (replace(ROW, record="rua=mailto:a@example.org"), "", "no address that takes reports"),
     ],
 )
