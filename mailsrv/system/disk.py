@@ -192,6 +192,17 @@ class Disk:
             if not (missing_ok and error.errno == errno.ENOENT):
                 raise failure(error, path) from error
 
+    def rename(self, path: str, name: str) -> None:
+        """Give a file or directory another name in its own directory; a file of that name is replaced. Durable once
+        the directory is synced."""
+        with speaking_of(path):
+            os.rename(path, f"{os.path.dirname(path)}/{name}")
+
+    def remove_directory(self, path: str) -> None:
+        """Take an empty directory away. Durable once the one above is synced."""
+        with speaking_of(path):
+            os.rmdir(path)
+
     def make_directories(self, path: str, mode: int = 0o700) -> None:
         """Make a directory and those above it that are missing; all are durable afterwards.
 

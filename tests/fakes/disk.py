@@ -177,6 +177,20 @@ class FakeDisk:
         elif not missing_ok:
             raise Missing(f"{path}: not there")
 
+    def rename(self, path, name):
+        self._step("rename", path)
+        directory, old = self._split(path)
+        if old not in directory.names:
+            raise Missing(f"{path}: not there")
+        directory.names[name] = directory.names.pop(old)
+        directory.changed = next(self._clock)
+
+    def remove_directory(self, path):
+        self._step("rmdir", path)
+        if self._directory(path).names:
+            raise StorageError(f"{path}: is not empty")
+        self.unlink(path)
+
     def make_directories(self, path, mode=0o700):
         missing = []
         while path != "/" and not self.exists(path):

@@ -339,6 +339,24 @@ def test_the_fake_has_the_same_methods(real, fake):
     assert ours == {name: theirs.get(name) for name in ours}
 
 
+def test_a_name_changes_within_its_directory(disk, box):
+    (box / "cur/a:2,").write_bytes(b"one")
+    disk.rename(str(box / "cur/a:2,"), "a:2,S")
+    assert os.listdir(box / "cur") == ["a:2,S"]
+    with pytest.raises(Missing):
+        disk.rename(str(box / "cur/a:2,"), "a:2,F")
+    disk.rename(str(box / "cur"), "old")
+    assert (box / "old/a:2,S").read_bytes() == b"one"
+
+
+def test_a_directory_is_removed_when_it_is_empty(disk, box):
+    (box / "cur/m").write_bytes(b"")
+    with pytest.raises(StorageError):
+        disk.remove_directory(str(box / "cur"))
+    disk.remove_directory(str(box / "new"))
+    assert sorted(os.listdir(box)) == ["cur", "tmp"]
+
+
 def test_unnamed_files_are_reachable_here():
     assert os.path.isdir("/proc/self/fd") and door.Disk()._unnamed
 
