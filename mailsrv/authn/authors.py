@@ -3,12 +3,16 @@
 A message of one author domain has one From field that is a list of mailboxes (RFC 5322 section 3.6.2), all of this
 domain; groups may stand in it (RFC 6854). Everything else has a `fault`, and still gives the domains that a mail
 program might show, so that a broken or a second From field is no way around a policy: in a field that cannot be read,
-whatever stands behind an @ counts. U-labels become A-labels (RFC 8616 section 6). Nothing is looked up.
+whatever stands behind an @ counts, as the most lenient reader would see it: encoded words decoded, what is not seen
+left out, wide letters as plain ones. So does a field whose name is folded before its colon, which is none. U-labels
+become A-labels (RFC 8616 section 6). Nothing is looked up.
 
 Diagnostics: raises nothing; what is wrong is the value's `fault`.
 """
 
+import binascii
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError
@@ -20,7 +24,16 @@ MOST_AUTHORS = 3  # domains, and From fields, that are looked at
 MOST_OCTETS = 16384  # of a From field that is read as a list of mailboxes
 
 _COMMENT = re.compile(r"\([^()]*+\)")
-_BEHIND_AT = re.compile(r'@([^\s@<>()\[\],;:"\\]++)')
+# What a host name has, or what may look so; a bracket or a quotation mark before it hides nothing.
+_BEHIND_AT = re.compile(r'@["\[]*+([^\x00-,/:-@\[-^`{-\x7f\s]++)')
+# "From", line end, space, colon: no field (RFC 5322 section 2.2), but some readers take it for one.
+_FOLDED_NAME = re.compile(rb"\nfrom[ \t]*+\r\n[ \t]++:([^\r]*+(?:\r\n[ \t][^\r]*+)*)")
+_ENCODED_WORD = re.compile(r"=\?([^?\s]*+)\?([bq])\?([^?]*+)\?=", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"\?=\s++=\?")
+_NOT_SEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\\\\]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+# Encodings in which the ASCII of a domain is not ASCII.
+_WIDE = ("utf-7", "utf-16", "utf-16le", "utf-16be", "utf-32", "utf-32le", "utf-32be")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +51,14 @@ class Authors:
 def find_authors(header: Header) -> Authors:
     """Read the From fields of a message."""
     values = header.values(b"from")
+    fault = ""
+    if _FOLDED_NAME.search(header.folded) is not None:
+        fault = "the name of a From field is folded"
+        # The octets are those of `folded`, one further to the left and with their case, which base64 needs.
+        spans = (match.span(1) for match in _FOLDED_NAME.finditer(header.folded))
+        values += [header.octets[start - 1 : end - 1] for start, end in spans]
     if not values:
         return Authors((), "there is no From field")
-    fault = ""
     found: dict[str, None] = {}
     for value in values[: MOST_AUTHORS + 1]:
         try:
@@ -64,13 +82,14 @@ def _read(value: bytes) -> list[str]:
     """The domains of a list of mailboxes; an address literal has none. Raises GrammarError."""
     if len(value) > MOST_OCTETS:
         raise GrammarError("it is too long")
-    return [domain_to_ascii(address.domain) for address in parse_mailboxes(value) if not address.is_literal]
+    return [domain_to_ascii(_normalise(one.domain)) for one in parse_mailboxes(value) if not one.is_literal]
 
 
 def _search(value: bytes) -> list[str]:
     """What looks like a domain in a field that cannot be read, at most one more than are looked at. White space and
     comments beside dots and @ are passed over, as a lenient reader would."""
-    text = _COMMENT.sub("", unfold(value).decode("utf-8", "replace"))
+    text = _BETWEEN_WORDS.sub("?==?", unfold(value).decode("utf-8", "replace"))
+    text = _COMMENT.sub("", _normalise(_NOT_SEEN.sub("", _ENCODED_WORD.sub(_decode_word, text))))
     text = " ".join(text.split())
     for beside, bare in ((" @", "@"), ("@ ", "@"), (" .", "."), (". ", ".")):
         text = text.replace(beside, bare)
@@ -78,10 +97,30 @@ def _search(value: bytes) -> list[str]:
     for name in dict.fromkeys(match[1].strip(".") for match in _BEHIND_AT.finditer(text)):
         try:
             domain = domain_to_ascii(name)
-        except GrammarError:
-            domain = name.lower() if name.isascii() else ""
+        except GrammarError:  # what no domain can have is often not seen either
+            domain = _NOT_ASCII.sub("", name).strip(".").lower()
         if domain:
             found[domain] = None
         if len(found) > MOST_AUTHORS:
             break
     return [*found]
+
+
+def _normalise(text: str) -> str:
+    """Letters of other widths as plain ones (RFC 5895 section 2), as programs do that show or open a domain."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def _decode_word(match: re.Match[str]) -> str:
+    """What an encoded word says (RFC 2047), as far as ASCII goes."""
+    charset, encoding, text = match.groups()
+    octets = text.encode("utf-8", "replace")
+    if encoding in "bB":
+        try:
+            octets = binascii.a2b_base64(octets)
+        except binascii.Error:
+            return ""
+    else:
+        octets = binascii.a2b_qp(octets, header=True)
+    charset = charset.partition("*")[0].lower()
+    return octets.decode(charset if charset in _WIDE else "utf-8", "replace")

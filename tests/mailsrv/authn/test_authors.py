@@ -90,6 +90,56 @@ def test_what_cannot_be_read_still_shows_a_domain(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "a@example.com\u200b",
+        "a@exam\u00adple.com",
+        "a@example.com\ufffd",
+        "a\uff20example.com",
+        "a@example.com'",
+        "a@example.com?",
+        "a@example.com/x",
+        "a@[example.com]",
+        'a@"example.com"',
+        "a@example\\.com",
+        "a@exam\x01ple.com",
+        "=?utf-8?B?YUBleGFtcGxlLmNvbQ==?=",
+        "<=?us-ascii?b?YUBleGFtcGxlLmNvbQ==?=>",
+        "=?iso-8859-1*en?Q?a=40example.com?= <>",
+        "a=?utf-8?Q?=40?=example.com",
+        "a@=?utf-8?Q?exam?= =?utf-8?Q?ple?=.com",
+        "=?utf-16?B?/v8AYQBAAGUAeABhAG0AcABsAGUALgBjAG8AbQ==?=",
+        "=?utf-7?Q?a+AEA-example.com?=",
+    ],
+)
+def test_what_a_lenient_reader_would_see_in_a_broken_field(value: str) -> None:
+    found = find(b" " + value.encode())
+    assert found.fault
+    assert found.domains == ("example.com",)
+
+
+def test_wide_letters_are_letters() -> None:
+    assert find(" a@\uff45xample.com".encode()) == Authors(("example.com",))
+
+
+def test_broken_encoded_words() -> None:
+    assert find(b" =?utf-8?B?a?= <").domains == ()
+    assert find(b" =?utf-16?B?YQ==?= <").domains == ()
+    assert find(" =?\u00e4?Q?a=40example.com?= <".encode()).domains == ("example.com",)
+
+
+def test_a_folded_name() -> None:
+    """No field, but shown by some."""
+    for name in (b"From\r\n :", b"FROM \r\n\t :"):
+        header = scan(b"X: y\r\n" + name + b" a@\r\n example.com\r\nFrom: b@example.net\r\n\r\n", True)
+        assert header is not None
+        assert find_authors(header) == Authors(("example.net", "example.com"), "there are 2 From fields", True)
+        header = scan(name + b" =?utf-8?B?YUBleGFtcGxlLmNvbQ==?=\r\n\r\n", True)
+        assert header is not None
+        assert find_authors(header) == Authors(("example.com",), "the name of a From field is folded")
+
+
+@pytest.mark.parametrize(
     "value", [b"(" * 200000, b" " * 200000 + b"@", b"@" * 200000, b"a@b." * 50000, b"@. " * 60000, b'"@b' * 60000]
 )
 def test_long_garbage(value: bytes) -> None:
