@@ -167,9 +167,16 @@ def test_what_is_none(header):
     assert not is_candidate(scan(header, True))
 
 
+def test_the_beginning_of_a_header_is_looked_at():
+    subject = b"\r\nSubject: Report Domain: a Submitter: b Report-ID: c\r\n\r\n"
+    assert is_candidate(scan(b"X: " + b"y" * 30_000 + subject, True))
+    assert not is_candidate(scan(b"X: " + b"y" * 33_000 + subject, True))
+
+
 @pytest.mark.parametrize(
     "header",
     [
+        b"X: " + b"!1234567!1234567" * 60_000,
         b"Subject: " + b"report " * 100_000,
         b"Subject: report" + b" " * 500_000,
         b"\r\nSubject: report domain" * 30_000,
