@@ -136,6 +136,9 @@ CLAIMS = [
     b" =?utf-8?q?mx.example.org?=; spf=pass",
     b' "=?utf-8?q?mx.example.org?="; spf=pass',
     b" \xff\xfe.example; spf=pass",
+    # However far it stands behind.
+    b" " * 5000 + b"mx.example.com; spf=pass",
+    b"(" + b"a" * 5000 + b") mx.example.com; spf=pass",
 ]
 
 
