@@ -104,7 +104,7 @@ def show_lookups(transcript: Transcript) -> Iterator[str]:
     yield "DNS"
     width = min(_WIDEST, max(len(_question(one)) for lookups in checks.values() for one in lookups))
     for check, lookups in checks.items():
-        yield f"  {check}"
+        yield f"  {clean(check)}"
         for lookup in lookups:
             first, *others = lookup.lines()
             yield f"    {clean(_question(lookup)):<{width}}  {clean(first)}"
@@ -176,7 +176,7 @@ def _compare(message: bytes, traces: Traces) -> tuple[list[bytes], list[bytes]]:
     own, other = _fields(stored), Counter(_fields(message))
     top = 1 + next(number for number, octets in enumerate(own) if octets.lower().startswith(b"received:"))
     gone = other - Counter(own[top:])
-    return [return_path, *own[:top]], [octets for octets in other if octets in gone]
+    return [return_path, *own[:top]], [*gone.elements()]
 
 
 def _fields(message: bytes) -> list[bytes]:

@@ -15,7 +15,7 @@ _dmarc.far.example TXT v=DMARC1; p=reject
 7.2.0.192.in-addr.arpa PTR far.example
 """
 HEADER = scan(b"From: a@far.example\r\n\r\n", True)
-SUBJECT = Subject("192.0.2.7", "far.example", Address("a", "far.example"), HEADER, lambda: [])
+SUBJECT = Subject("192.0.2.7", "far.example", Address("a", "far.example"), HEADER, list)
 
 
 class Watch(Watched):

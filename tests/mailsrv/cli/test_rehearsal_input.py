@@ -1,4 +1,4 @@
-"""What a rehearsal is given: arguments as values, messages as they were saved, and configurations that are not there."""
+"""What a rehearsal is given: arguments as values, messages as they were saved, configurations that are missing."""
 
 import argparse
 import io
@@ -128,7 +128,7 @@ def test_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 def test_nameservers() -> None:
     with FakeDnsServer("far.example A 192.0.2.7") as first, FakeDnsServer("far.example A 192.0.2.8") as second:
         config = Config("mx.example.org", "", dns=DnsConfig([first.nameserver]))
-        assert open_resolver(config, [], FakeClock()).query("far.example", "A").records == ("192.0.2.7",)
-        assert open_resolver(config, [second.nameserver], FakeClock()).query("far.example", "A").records == ("192.0.2.8",)
+        for given, address in (([], "192.0.2.7"), ([second.nameserver], "192.0.2.8")):
+            assert open_resolver(config, given, FakeClock()).query("far.example", "A").records == (address,)
     with pytest.raises(GrammarError):
         open_resolver(config, ["nobody"], FakeClock())
