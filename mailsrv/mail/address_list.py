@@ -16,13 +16,13 @@ from mailsrv.mail.words import decode_field
 
 # The usual element, up to its comma: a name, quoted or bare, and an address in angle brackets; or an address alone.
 _USUAL = re.compile(
-    rb"[ \t]*+(?:(?:\"([^\"\\]*+)\"[ \t]*+|([^\x00-\x20<>@,:;\"()\[\]\\.][^<>@,:;\"()\[\]\\.\t]*+))?"
+    rb"[ \t]*+(?:(?:\"([^\"\\]*+)\"[ \t]*+|([^\x00-\x20<>@,:;\"()\[\]\\][^<>@,:;\"()\[\]\\\t]*+))?"
     rb"<([^\x00-\x20<>@,:;\"()\[\]\\]++)@([^\x00-\x20<>@,:;\"()\[\]\\]++)>"
     rb"|([^\x00-\x20<>@,:;\"()\[\]\\]++)@([^\x00-\x20<>@,:;\"()\[\]\\]++))[ \t]*+(?:,|\Z)"
 )
 _TOKEN = re.compile(
-    rb"[ \t\r\n\x00]++|\"(?P<quoted>(?:[^\"\\]|\\.)*+)\"?|(?P<literal>\[[^\[\]]*+\]?)|(?P<special>[<>,:;@.)\]\\(])"
-    rb"|(?P<atom>[^ \t\r\n\x00\"<>,:;@.()\[\]\\]++)",
+    rb"[ \t\r\n\x00]++|\"(?P<quoted>[^\"\\]*+(?:\\.[^\"\\]*+)*)\"?|(?P<literal>\[[^\[\]]*+\]?)"
+    rb"|(?P<special>[<>,:;@.)\]\\(])|(?P<atom>[^ \t\r\n\x00\"<>,:;@.()\[\]\\]++)",
     re.DOTALL,
 )
 _COMMENT = re.compile(rb"[^()\\]++|\\.|([()])|\\\Z", re.DOTALL)
@@ -160,15 +160,19 @@ class _Elements:
 
     def _end_address(self) -> None:
         """One address from what was read, if anything was."""
-        if self.words or self.name is not None or self.comment:
-            name = _phrase(self.name) if self.name is not None else b""
+        if self.words or self.name is not None:
             words, route = _split_route(self.words)
-            at = self.at - (len(self.words) - len(words)) if self.at >= 0 else -1
-            if at >= 0:
-                local_part, domain = _join(words[:at]), _join(words[at + 1 :])
-            else:
-                local_part, domain = _join(words), b""
-            self.found.append(ListedAddress(name or self.comment or None, route, local_part, domain))
+            at = self.at - (len(self.words) - len(words))
+            if self.at < 0:
+                at = len(words)
+            before, after = words[:at], words[at + 1 :]
+            name = self.name
+            if name is None and self.at >= 0:
+                begin = _last_beginning(before)
+                name, before = before[:begin], before[begin:]
+                after = after[: _first_end(after)]
+            text = _phrase(name) if name else b""
+            self.found.append(ListedAddress(text or self.comment or None, route, _join(before), _join(after)))
         self._begin()
 
 
@@ -184,6 +188,24 @@ def _read_comment(text: bytes, position: int) -> tuple[int, bytes]:
             if not depth:
                 return match.end(), _ESCAPE.sub(rb"\1", text[start : match.start()]).strip()
     return len(text), _ESCAPE.sub(rb"\1", text[start:]).strip()
+
+
+def _last_beginning(words: list[tuple[bytes, bool]]) -> int:
+    """Where the local part begins in `John Doe john@example.org`: at the last word behind space, but for dots."""
+    for index in range(len(words) - 1, 0, -1):
+        word, spaced = words[index]
+        if spaced and word != b"." and words[index - 1][0] != b".":
+            return index
+    return 0
+
+
+def _first_end(words: list[tuple[bytes, bool]]) -> int:
+    """Where a domain ends: before the first word with space before it, but for dots."""
+    for index in range(1, len(words)):
+        word, spaced = words[index]
+        if spaced and word != b"." and words[index - 1][0] != b".":
+            return index
+    return len(words)
 
 
 def _phrase(words: list[tuple[bytes, bool]]) -> bytes:

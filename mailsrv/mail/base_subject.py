@@ -11,7 +11,7 @@ import re
 from mailsrv.mail.words import decode_field
 
 _SPACE = re.compile(r"[ \t\r\n]+")
-_BLOBS = re.compile(r"(?:\[[^\[\]]*\] *)*+")
+_BLOBS = re.compile(r"(?:\[[^\[\]]*\] *)*")
 _REPLY = re.compile(r"(?:re|fwd?) *(?:\[[^\[\]]*\] *)?:", re.IGNORECASE | re.ASCII)
 _TRAILER = "(fwd)"
 _FORWARD = "[fwd:"

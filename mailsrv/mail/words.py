@@ -53,9 +53,9 @@ _MEANT = {
     "cp932": "cp932",
     "cp949": "cp949",
 }
-_CODECS = frozenset(aliases.values()) - _NOT_CHARSETS
+_CODECS = frozenset(aliases.values()) - _NOT_CHARSETS | {"cp720", "cp737", "cp874", "koi8_t", "koi8_u"}
 
-_ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^ ?\t]*+)\?=")
+_ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^?]*+)\?=")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 

@@ -1,0 +1,138 @@
+"""The preview of a message: the beginning of its first readable text, on one line (RFC 8970 section 3.3).
+
+Only the beginning of a part is decoded, so that a preview costs the same for every size. Quoted lines are left out as
+long as there are others. HTML loses its markup by rules that a browser's reader would guess at; nothing is rendered.
+
+Diagnostics: raises nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from html import unescape
+
+from mailsrv.mail.mime import Octets, Part, Span
+from mailsrv.mail.transfer import decode
+from mailsrv.mail.words import decode_octets
+
+MAX_CHARACTERS = 200  # section 3.3: servers should stop there, and must at 256
+_READ_PLAIN = 16384  # octets of a part, still encoded
+_READ_HTML = 131072  # style sheets come first
+_MAX_TEXT = 2000  # characters that a preview is made of
+_MAX_QUOTED = 8000  # with what is quoted before them
+_MAX_PARTS = 20  # texts that are tried before there is no preview
+
+_TAG = re.compile(r"<(?:!--|(/?)([A-Za-z][A-Za-z0-9]*+)[^<>]*+>?|[!?][^<>]*+>?)")
+# Elements whose content is not text for a reader.
+_HIDDEN = {
+    name: re.compile(pattern, re.IGNORECASE | re.ASCII)
+    for name, pattern in {
+        "head": r"</head\b|<body\b",
+        "noscript": r"</noscript\b",
+        "script": r"</script\b",
+        "style": r"</style\b",
+        "svg": r"</svg\b",
+        "template": r"</template\b",
+        "title": r"</title\b",
+    }.items()
+}
+# Elements that may begin within a word.
+_INLINE = frozenset(
+    {
+        "a",
+        "abbr",
+        "b",
+        "big",
+        "code",
+        "em",
+        "font",
+        "i",
+        "s",
+        "small",
+        "span",
+        "strike",
+        "strong",
+        "sub",
+        "sup",
+        "u",
+        "wbr",
+    }
+)
+# What does not print, and what mailers fill previews with: soft hyphens, joiners, marks of direction, controls.
+_UNPRINTED = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+# Lines that a line feed precedes: patterns that begin with a letter are searched for fast.
+_QUOTED = re.compile(r"\n[>|][^\n]*")
+_RULE = re.compile(r"\n[-=_*#~ \t]{4,}(?=\n)")
+_SIGNATURE = re.compile(r"\n-- ?\n")
+
+
+def preview(octets: Octets, message: Part) -> str:
+    """At most MAX_CHARACTERS of text on one line; empty when the message has none that can be read."""
+    for number, part in enumerate(_texts(message)):
+        if number == _MAX_PARTS:
+            break
+        if text := _read_text(octets, part):
+            return text
+    return ""
+
+
+def _texts(part: Part) -> Iterator[Part]:
+    """The parts that may be text for a reader, best first; none within what is encrypted."""
+    if part.is_multipart:
+        if part.subtype == b"encrypted":
+            return
+        parts = part.parts
+        if part.subtype == b"alternative":  # plain text needs no guesses
+            parts = tuple(sorted(parts, key=lambda one: (one.type, one.subtype) != (b"text", b"plain")))
+        for one in parts:
+            yield from _texts(one)
+    elif part.type == b"text" and part.subtype in (b"plain", b"html"):
+        if part.disposition is None or part.disposition[0] != b"attachment":
+            yield part
+
+
+def _read_text(octets: Octets, part: Part) -> str:
+    """The preview of one part."""
+    is_html = part.subtype == b"html"
+    beginning = Span(part.body.offset, min(part.body.length, _READ_HTML if is_html else _READ_PLAIN))
+    decoded = b"".join(decode(octets, beginning, part.encoding))
+    if beginning.length < part.body.length and not part.charset.lower().startswith(b"utf-16"):
+        decoded = _whole_characters(decoded)
+    text = decode_octets(decoded, part.charset)
+    if is_html:
+        text = strip_markup(text)[:_MAX_TEXT]
+    else:
+        text = "\n" + text[:_MAX_QUOTED].replace("\r\n", "\n")
+        written = _QUOTED.sub("", _SIGNATURE.split(text, 1)[0])
+        text = _RULE.sub("", (written if written.strip() else text)[:_MAX_TEXT])
+    text = " ".join(text.split())
+    if not text.isprintable():
+        text = " ".join(_UNPRINTED.sub("", text).split())
+    return text[:MAX_CHARACTERS].rstrip()
+
+
+def _whole_characters(octets: bytes) -> bytes:
+    """A text that was cut, up to its last line or word, so that no character is cut."""
+    cut = max(octets.rfind(b"\n"), octets.rfind(b" "))
+    return octets[:cut] if cut > 0 else octets
+
+
+def strip_markup(html: str) -> str:
+    """The text of HTML: without tags, comments and what is not shown, with character references resolved."""
+    found = []
+    position = 0
+    while match := _TAG.search(html, position):
+        found.append(html[position : match.start()])
+        position = match.end()
+        name = (match[2] or "").lower()
+        if match[0] == "<!--":
+            end = html.find("-->", position)
+            position = end + 3 if end >= 0 else len(html)
+        elif name in _HIDDEN and not match[1] and not match[0].endswith("/>"):
+            hidden = _HIDDEN[name].search(html, position)
+            position = hidden.start() if hidden else len(html)
+        if name not in _INLINE:
+            found.append(" ")
+    found.append(html[position:])
+    return unescape("".join(found))
