@@ -1,0 +1,113 @@
+"""The capabilities, one row each: when they may be told, and which dialogs prove them (RFC 9051 section 6.1.1).
+
+A capability is told only where a file tests/cases/imap/NAME.dialog shows it; a row without dialogs is known to the
+grammar and told to nobody. The twin test checks that each named file is there.
+
+Diagnostics: raises nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailsrv.imap.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """`name` as it is told, with what `value` adds; `told` says whether it is now; `dialogs` prove it."""
+
+    name: str
+    dialogs: tuple[str, ...] = ()
+    told: Callable[[Situation], bool] = lambda situation: True
+    value: Callable[[Situation], str] | None = None
+
+
+def _early(situation: Situation) -> bool:
+    return not situation.authenticated
+
+
+def _late(situation: Situation) -> bool:
+    return situation.authenticated
+
+
+CAPABILITIES = (
+    Capability("IMAP4rev2"),
+    Capability("IMAP4rev1", ("core-states",)),
+    # Before login
+    Capability("STARTTLS", ("core-starttls",), lambda it: _early(it) and it.offer.starttls and not it.tls),
+    Capability("LOGINDISABLED", ("core-login-disabled",), lambda it: _early(it) and not it.offer.login),
+    Capability("SASL-IR", ("core-authenticate",), _early),
+    # Always
+    Capability("LITERAL+", ("core-literals",)),
+    Capability("ID", ("core-id",)),
+    Capability("ENABLE", ("core-enable",)),
+    # After login: RFC 9051's own
+    Capability("NAMESPACE", (), _late),
+    Capability("CHILDREN", (), _late),
+    Capability("IDLE", (), _late),
+    Capability("UNSELECT", (), _late),
+    Capability("UIDPLUS", (), _late),
+    Capability("MOVE", (), _late),
+    Capability("ESEARCH", (), _late),
+    Capability("SEARCHRES", (), _late),
+    Capability("LIST-EXTENDED", (), _late),
+    Capability("LIST-STATUS", (), _late),
+    Capability("SPECIAL-USE", (), _late),
+    Capability("CREATE-SPECIAL-USE", (), _late),
+    Capability("STATUS=SIZE", (), _late),
+    Capability("BINARY", (), _late),
+    Capability("MULTIAPPEND", (), _late),
+    Capability("APPENDLIMIT", (), _late, lambda it: f"={it.limits.message_size}"),
+    Capability("UTF8=ACCEPT", (), _late),
+    # Synchronisation and sharing
+    Capability("CONDSTORE", (), _late),
+    Capability("QRESYNC", (), _late),
+    Capability("OBJECTID", (), _late),
+    Capability("SAVEDATE", (), _late),
+    Capability("NOTIFY", (), _late),
+    Capability("QUOTA", (), _late),
+    Capability("QUOTA=RES-STORAGE", (), _late),
+    Capability("QUOTA=RES-MESSAGE", (), _late),
+    Capability("QUOTASET", (), _late),
+    Capability("METADATA", (), _late),
+    Capability("METADATA-SERVER", (), _late),
+    Capability("LIST-METADATA", (), _late),
+    Capability("LIST-MYRIGHTS", (), _late),
+    Capability("ACL", (), _late),
+    Capability("RIGHTS=texk", (), _late),
+    # Convenience
+    Capability("WITHIN", (), _late),
+    Capability("SORT", (), _late),
+    Capability("SORT=DISPLAY", (), _late),
+    Capability("ESORT", (), _late),
+    Capability("THREAD=ORDEREDSUBJECT", (), _late),
+    Capability("THREAD=REFERENCES", (), _late),
+    Capability("PREVIEW", (), _late),
+    Capability("REPLACE", (), _late),
+    Capability("MULTISEARCH", (), _late),
+    Capability("COMPRESS=DEFLATE", (), lambda it: _late(it) and it.offer.compress and not it.compressed),
+    Capability("UNAUTHENTICATE", (), _late),
+    Capability("PARTIAL", (), _late),
+    Capability("UIDONLY", (), _late),
+    Capability("INPROGRESS", (), _late),
+)
+
+
+def told(situation: Situation) -> str:
+    """The capabilities that are told now, parted by spaces, those of SASL last."""
+    names = [
+        row.name + (row.value(situation) if row.value else "")
+        for row in CAPABILITIES
+        if row.dialogs and row.told(situation)
+    ]
+    if _early(situation):
+        names += [f"AUTH={mechanism}" for mechanism in situation.offer.mechanisms]
+    return " ".join(names)
+
+
+_PROVEN = frozenset(row.name.upper() for row in CAPABILITIES if row.dialogs)
+
+
+def is_proven(name: str) -> bool:
+    """Whether ENABLE may turn a capability on (RFC 5161 section 3.1: what is not told is not enabled)."""
+    return name.upper() in _PROVEN
