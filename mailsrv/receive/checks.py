@@ -8,7 +8,7 @@ the message's X-Mailsrv-Reasons. What is told to others (DMARC's rows, who is kn
 Diagnostics: raises nothing but StorageError, when the message cannot be read back; a refusal is a Reply.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mailsrv.errors import StorageError
 from mailsrv.mail.address import domain_key
@@ -33,7 +33,8 @@ from mailsrv.system.scratch import Octets
 JUNK = "Junk"
 SENDS_NOTHING = Reply(550, "5.7.27", "the sender's domain sends no mail")
 
-_OURS = frozenset({b"authentication-results", b"x-mailsrv-reasons"})
+# Fields that nobody but us may write, if they stand under our name (spares).
+OURS = frozenset({b"authentication-results", b"x-mailsrv-reasons"})
 
 
 def is_checked(state: State) -> bool:
@@ -61,12 +62,13 @@ def check_domain(state: State, transaction: Transaction) -> Reply | None:
 def remove_forged(state: State, scanned: Header) -> bytes:
     """The header without what only we may write: results under our name, and reasons. Not for LMTP, whose client is a
     part of our own house. Return-Path is for final delivery to write. What has none of these comes back itself."""
-    if state.is_lmtp:
-        return scanned.without(_RETURN_PATH)
+    return scanned.without(_RETURN_PATH) if state.is_lmtp else scanned.without(OURS | _RETURN_PATH, spares(state))
+
+
+def spares(state: State) -> Callable[[bytes, bytes], bool]:
+    """Which fields of these names, by name and raw value, are not ours: results under another name."""
     hostname = state.house.config.hostname
-    return scanned.without(
-        _OURS | _RETURN_PATH, lambda name, value: name == b"authentication-results" and not claims(value, hostname)
-    )
+    return lambda name, value: name == b"authentication-results" and not claims(value, hostname)
 
 
 def judge(state: State, transaction: Transaction, scanned: Header, octets: Octets) -> Octets | Reply:

@@ -2,7 +2,8 @@
 
 The author fields must belong to the account: every address in From, and Sender. A missing Date and Message-ID is added;
 a Sender when From names several; Bcc and Resent-Bcc are removed, so that nobody reads who was blind-copied; Return-Path
-is for final delivery to write. A header that does not parse is refused, since a program's mistake is best seen by its
+is for final delivery to write, and what only this server finds must not come from an account either, since others that
+are local would believe it. A header that does not parse is refused, since a program's mistake is best seen by its
 user.
 
 Diagnostics: raises nothing; a refusal is a Reply.
@@ -14,6 +15,7 @@ from mailsrv.mail.date import format_date
 from mailsrv.mail.header import Header
 from mailsrv.mail.mailboxes import parse_mailboxes
 from mailsrv.mail.reply import Reply
+from mailsrv.receive import checks
 from mailsrv.receive.state import State, Transaction
 
 _REMOVED = frozenset({b"bcc", b"resent-bcc", b"return-path"})
@@ -42,7 +44,7 @@ def complete(state: State, transaction: Transaction, scanned: Header) -> bytes |
         # RFC 5322 section 3.6.2 wants a Sender then; all authors belong to the account, so any of them is right.
         path = transaction.reverse_path
         added += f"Sender: {path if path is not None else authors[0]}\r\n".encode()
-    return added + scanned.without(_REMOVED)
+    return added + scanned.without(_REMOVED | checks.OURS, checks.spares(state))
 
 
 def _find_fault(scanned: Header) -> str:

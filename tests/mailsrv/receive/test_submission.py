@@ -48,6 +48,15 @@ def test_blind_copies_are_removed() -> None:
     assert kept == HEAD + b"From: alice@example.org\r\n\r\nhi\r\n"
 
 
+def test_results_under_our_name_are_removed() -> None:
+    others = b"Authentication-Results: mx.far.example; dmarc=pass\r\n"
+    _, kept = submit(
+        HEAD + others + b"authentication-results :\r\n MX.example.ORG; dmarc=pass\r\n"
+        b"X-Mailsrv-Reasons: sender=accept\r\nFrom: alice@example.org\r\n\r\nhi\r\n"
+    )
+    assert kept == HEAD + others + b"From: alice@example.org\r\n\r\nhi\r\n"
+
+
 def test_sender_is_added_for_several_authors() -> None:
     authors = b"From: Alice <alice@example.org>, News <alice+news@example.net>\r\n"
     _, kept = submit(HEAD + authors + b"\r\n", "alice+out@example.org")
