@@ -160,6 +160,8 @@ def test_every_changed_octet(offset):
         covered = not line.startswith((b"Received:", b"Authentication-Results:"))
         if TWO[position] in b"\r\n \t" or not covered and TWO[position] == ord(":"):  # no header any more for dkimpy
             continue
+        if TWO[position + 1] == ord("="):  # of the last letter of base64 some bits mean nothing
+            continue
         message = TWO[:position] + other(TWO[position]) + TWO[position + 1 :]
         result = validate(message).result if offset % 3 else agree(message)
         assert result is (FAIL if covered else PASS), line
