@@ -1,9 +1,12 @@
 """`mailsrv test message|spf|dkim|dmarc|arc`: what the server would do with a message, and why, without delivering it.
 
-`message` needs the configuration; the checks by themselves do without one, and without anything of data_dir.
+`message` needs the configuration; the checks by themselves do without one, and without anything of data_dir. Root
+becomes the service user before it reads the message: whoever wrote that is a stranger, and what the server itself
+cannot read or reach shows.
 
-Diagnostics: ConfigError for the configuration; GrammarError for a nameserver that is none. `run` gives the exit code:
-0 accepted or passed, 69 refused, 75 deferred or no answer from the DNS, 1 a check that did not pass, 2 wrong usage.
+Diagnostics: ConfigError for the configuration; Refused when root cannot become the service user; GrammarError for a
+nameserver that is none. `run` gives the exit code: 0 accepted or passed, 69 refused, 75 deferred or no answer from the
+DNS, 1 a check that did not pass, 2 wrong usage.
 """
 
 import argparse
@@ -12,10 +15,13 @@ import sys
 from collections.abc import Callable
 
 from mailsrv.errors import Exit
+from mailsrv.system.process import drop_privileges
 from mailsrv.authn.findings import Result
 from mailsrv.mail.address import Address, parse_address
 from mailsrv.config.load import load
+from mailsrv.config.schema import Config
 from mailsrv.receive.house import House
+from mailsrv.serve.privileges import choose
 from mailsrv.cli.queue_table import clean
 from mailsrv.cli.rehearsal_checks import (
     Bench,
@@ -124,6 +130,7 @@ def _run_message(arguments: argparse.Namespace) -> int:
         chosen = config.accounts[0].addresses[0]
         traces.note(f"no --rcpt: the recipient is {chosen}, of the first account")
         recipients = (parse_address(chosen),)
+    _leave_root(config)
     message = read_message(sys.stdin.buffer)
     attempt = Attempt(arguments.ip, _helo(arguments), arguments.sender, recipients, message)
     _note_circumstances(house, attempt, traces)
@@ -135,6 +142,12 @@ def _run_message(arguments: argparse.Namespace) -> int:
     else:
         print_lines(show_message(attempt, course, traces))
     return _VERDICTS[course.verdict]
+
+
+def _leave_root(config: Config) -> None:
+    """From here on this process is what a worker would be."""
+    if os.geteuid() == 0 and (identity := choose(config)).drops:
+        drop_privileges(identity.uid, identity.gid)
 
 
 def _note_circumstances(house: House, attempt: Attempt, traces: Traces) -> None:
@@ -155,6 +168,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
     clock = RehearsalClock(arguments.time)
     transcript = Transcript()
     bench = Bench(config, open_resolver(config, arguments.nameserver, clock), clock, transcript)
+    _leave_root(config)
     inputs, found = _CHECKS[arguments.action](arguments, bench)
     if arguments.json:
         value = {

@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mailsrv.cli.program import DEFAULT_CONFIG
 from mailsrv.mail.header import scan, unfold
 from tests.fakes.dns import FakeDnsServer
-from tests.whole.running import TOP
+from tests.whole.running import TOP, wait_until
 from tests.whole.test_checks import CHECKS, CLIENT, ZONE, send, write
 
 OTHER = "127.0.0.8"
@@ -83,6 +85,28 @@ def test_nothing_is_made(place):
     assert printed.endswith("\nACCEPT: 250 2.0.0 accepted as TEST\n")
     assert not server.data.exists()
     assert dns.queries
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_does_not_read_what_strangers_wrote(place):
+    server, dns = place
+    dns.gate.clear()
+    words = ["--ip", CLIENT, "--from", "a@far.example"]
+    with subprocess.Popen(
+        [sys.executable, str(TOP / "bin" / "mailsrv"), "--config", str(server.config), "test", "message", *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdin.write(write("far.example"))
+        process.stdin.close()
+        wait_until(lambda: dns.queries, "it asks the DNS")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        dns.gate.set()
+        printed = process.stdout.read()
+    identifiers = re.findall(r"^[UG]id:\s+(.*)$", status, re.MULTILINE)
+    assert len(identifiers) == 2
+    assert "0" not in " ".join(identifiers).split()
+    assert process.returncode in (0, 75)  # the DNS may have been waited for too long
+    assert printed
 
 
 @pytest.mark.skipif(os.path.exists(DEFAULT_CONFIG), reason="a server is installed here, whose configuration counts")

@@ -7,17 +7,19 @@ is printed, with the exit code as the last line. The messages are signed and sea
 
 import io
 import json
+import os
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from mailsrv.cli import rehearsal_input
+from mailsrv.cli import rehearsal, rehearsal_input
 from mailsrv.cli.mailsrv import main
 from mailsrv.cli.rehearsal import ACTIONS
 from mailsrv.config.schema import GreylistConfig
 from mailsrv.errors import Exit
+from mailsrv.serve.privileges import Identity
 from mailsrv.store.senders import Senders
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
@@ -63,6 +65,8 @@ class Rehearsals:
         self._output = output
         self._monkeypatch = monkeypatch
         self.errors = ""
+        self.became: list[tuple[int, int]] = []
+        monkeypatch.setattr(rehearsal, "drop_privileges", lambda uid, gid: self.became.append((uid, gid)))
         self.configure()
 
     def configure(self, more: str = "") -> None:
@@ -228,6 +232,19 @@ def test_wrong_usage(rehearsals: Rehearsals, words: tuple[str, ...]) -> None:
     code, printed = rehearsals.run(*words)
     assert (code, printed) == (Exit.USAGE, "")
     assert rehearsals.errors
+
+
+@pytest.mark.parametrize("words", [("message", *FAR), ("dkim",)])
+def test_root_becomes_the_service_user(
+    rehearsals: Rehearsals, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(rehearsal, "choose", lambda _config: Identity(12, 34, "x", True))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    rehearsals.run(*words, message=MESSAGE)
+    assert rehearsals.became == [(12, 34)]
+    monkeypatch.setattr(os, "geteuid", lambda: 12)
+    rehearsals.run(*words, message=MESSAGE)
+    assert rehearsals.became == [(12, 34)]
 
 
 def test_nobody_to_send_to(rehearsals: Rehearsals) -> None:
