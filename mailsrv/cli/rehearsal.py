@@ -182,7 +182,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         print(to_json(value))
     else:
         print_lines(show_check(arguments.action, inputs, transcript, found.rows()))
-        print(clean(f"{arguments.action.upper()}: {found.summary}"))
+        print_lines([clean(f"{arguments.action.upper()}: {found.summary}")])
     return _RESULTS.get(found.result, Exit.FAILED)
 
 

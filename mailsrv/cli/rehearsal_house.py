@@ -34,7 +34,7 @@ from mailsrv.cli.rehearsal_lookups import Transcript
 _MEMORY = 1 << 40  # octets: nothing goes to a file, the message was read into memory anyway
 _UNSEEN = 0.0  # what Senders.seen says of a triplet that is new
 
-# What is written above a message, and where the greylist and the lists ask from.
+# The checks that ask the DNS before there is a message to evaluate.
 DNSBL, SENDS_NOTHING = "dnsbl", "sends_nothing"
 
 

@@ -6,6 +6,7 @@ Diagnostics: raises nothing.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from mailsrv.mail.header import Header, scan
 from mailsrv.cli.queue_table import clean
 from mailsrv.cli.rehearsal_house import Traces
 from mailsrv.cli.rehearsal_lookups import Lookup, Transcript
-from mailsrv.cli.rehearsal_session import Attempt, Course
+from mailsrv.cli.rehearsal_session import Attempt, Course, Exchange
 
 _STAGES = ("mail", "rcpt", "data")
 _NOTHING = ("", (), 0, False, None)
@@ -42,8 +43,7 @@ class Destination:
 
 def show_message(attempt: Attempt, course: Course, traces: Traces) -> Iterator[str]:
     """A whole rehearsal, line by line."""
-    yield from _section("SESSION", [(one.command, one.replies[0] if "EHLO" in one.command and one.replies
-                                     else one.reply) for one in course.exchanges])  # fmt: skip
+    yield from _section("SESSION", [(one.command, _essence(one)) for one in course.exchanges])
     yield from _section("CHECKS", _rules(traces.records))
     yield from show_lookups(traces.transcript)
     added, removed = _compare(attempt.message, traces)
@@ -139,6 +139,11 @@ def _destinations(envelope: Envelope) -> Iterator[Destination]:
         yield Destination(str(one.address), original, one.account, mailbox)
 
 
+def _essence(exchange: Exchange) -> str:
+    """The line of a reply that people want to see: of what follows EHLO, the name and not the last extension."""
+    return exchange.replies[0] if exchange.command.startswith("EHLO ") and exchange.replies else exchange.reply
+
+
 def _question(lookup: Lookup) -> str:
     return f"{lookup.name} {lookup.kind}"
 
@@ -213,6 +218,7 @@ def _plain(value: object) -> object:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """On standard output."""
+    """On standard output, with a question mark for what its encoding does not have."""
+    encoding = sys.stdout.encoding or "utf-8"
     for line in lines:
-        print(line)
+        print(line.encode(encoding, "replace").decode(encoding))

@@ -1,5 +1,6 @@
 """What a rehearsal shows: columns, the fields that came and went, and nothing that steers a terminal."""
 
+import io
 import json
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from mailsrv.cli.rehearsal_report import (
     destinations,
     facts,
     message_to_json,
+    print_lines,
     show_check,
     show_lookups,
     show_message,
@@ -143,6 +145,13 @@ def test_enums_are_words_in_json() -> None:
     assert json.loads(to_json({"a": Policy.NONE, "b": (Result.PASS,), "c": Address("a", "b")})) == {
         "a": "none", "b": ["pass"], "c": "a@b",
     }  # fmt: skip
+
+
+def test_what_the_terminal_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(octets, "latin-1", write_through=True))
+    print_lines(["ü", "\u0436", "\ud800"])
+    assert octets.getvalue() == b"\xfc\n?\n?\n"
 
 
 @given(st.text(max_size=40), st.binary(max_size=80))
