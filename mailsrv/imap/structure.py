@@ -14,7 +14,7 @@ Diagnostics: raises nothing.
 import re
 from collections.abc import Iterable
 
-from mailsrv.mail.address_list import ListedAddress, read_addresses
+from mailsrv.mail.address_list import MAX_ADDRESSES, ListedAddress, read_addresses
 from mailsrv.mail.mime import Part
 from mailsrv.mail.mime_header import FIELD_BODY, Parameters, unfold
 
@@ -53,13 +53,15 @@ def envelope(header: bytes) -> bytes:
     for match in _FIELDS.finditer(b"\n" + header):
         name = match[1].lower()
         if name in _ADDRESS_FIELDS:
-            addresses.setdefault(name, []).extend(read_addresses(match[2]))
+            listed = addresses.setdefault(name, [])
+            if len(listed) < MAX_ADDRESSES:
+                listed += read_addresses(match[2])
         elif name not in texts:
             texts[name] = unfold(match[2])
     lists = []
     for name in _ADDRESS_FIELDS:
-        listed = addresses.get(name) or (addresses.get(b"from") if name in _FROM_INSTEAD else None)
-        lists.append(_address_list(listed) if listed else b"NIL")
+        known = addresses.get(name) or (addresses.get(b"from") if name in _FROM_INSTEAD else None)
+        lists.append(_address_list(known) if known else b"NIL")
     return b"(%b %b %b %b %b)" % (
         nstring(texts.get(b"date")),
         nstring(texts.get(b"subject")),

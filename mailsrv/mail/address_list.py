@@ -27,7 +27,8 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(rb"[^()\\]++|\\.|([()])|\\\Z", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-MAX_COMMENT_DEPTH = 100
+MAX_ADDRESSES = 10_000  # elements of one field that are read: two octets are enough for one
+_MAX_COMMENT_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_addresses(value: bytes) -> list[ListedAddress]:
     text = unfold(value)
     found: list[ListedAddress] = []
     position = 0
-    while position < len(text):
+    while position < len(text) and len(found) < MAX_ADDRESSES:
         match = _USUAL.match(text, position)
         if match is None:
             _Elements(found).read(text, position)
@@ -96,16 +97,13 @@ class _Elements:
     comment: bytes = b""
     in_angle: bool = False
     in_group: bool = False
+    is_behind: bool = False  # an address in angle brackets, with no comma since: without an @, this is none
     at: int = -1  # the index in `words` of the @ before the domain
 
     def read(self, text: bytes, position: int) -> None:
         """Everything from `position` on."""
         spaced = False
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if match is None:  # cannot be: every octet begins a token; a step is better than a standstill
-                position += 1
-                continue
+        while (match := _TOKEN.match(text, position)) and len(self.found) < MAX_ADDRESSES:  # every octet begins a token
             position = match.end()
             kind = match.lastgroup
             if kind is None:
@@ -137,7 +135,9 @@ class _Elements:
                 self.name = self.words
             self.words, self.at, self.in_angle = [], -1, True
         elif token == b">":
-            self.in_angle = False
+            if self.in_angle:
+                self._end_address()
+                self.is_behind = True
         elif token == b":" and self.in_angle and self.words[:1] and self.words[0][0] == b"@":
             self.words.append((token, spaced))  # the end of a source route
             self.at = -1
@@ -149,6 +149,7 @@ class _Elements:
             self.words.append((token, spaced))  # between the domains of a source route
         elif token in b",;":
             self._end_address()
+            self.is_behind = False
             if token == b";" and self.in_group:
                 self.found.append(GROUP_END)
                 self.in_group = False
@@ -160,7 +161,7 @@ class _Elements:
 
     def _end_address(self) -> None:
         """One address from what was read, if anything was."""
-        if self.words or self.name is not None:
+        if self.name is not None or (self.words and (self.at >= 0 or not self.is_behind)):
             words, route = _split_route(self.words)
             at = self.at - (len(self.words) - len(words))
             if self.at < 0:
@@ -182,7 +183,7 @@ def _read_comment(text: bytes, position: int) -> tuple[int, bytes]:
     start = position
     for match in _COMMENT.finditer(text, position):
         if match[1] == b"(":
-            depth = min(depth + 1, MAX_COMMENT_DEPTH)
+            depth = min(depth + 1, _MAX_COMMENT_DEPTH)
         elif match[1] == b")":
             depth -= 1
             if not depth:

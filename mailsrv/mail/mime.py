@@ -23,10 +23,10 @@ from mailsrv.mail.mime_header import (
     content_fields,
     find_header_end,
     parameter,
+    read_languages,
     read_media_type,
     read_parameters,
     read_token,
-    read_tokens,
 )
 from mailsrv.mail.windows import Windows
 
@@ -180,7 +180,7 @@ class _Reader:
             read_token(fields.get(b"transfer-encoding", b"")) or b"7bit",
             fields.get(b"md5"),
             _read_disposition(disposition) if disposition else None,
-            read_tokens(fields[b"language"]) if b"language" in fields else (),
+            read_languages(fields[b"language"]) if b"language" in fields else (),
             fields.get(b"location"),
             Span(start, body - start),
             Span(body, end - body),

@@ -27,7 +27,7 @@ _CONTENT = re.compile(rb"\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-([!-9;-~]++)" + FIELD_BO
 _TOKEN = rb"[^\x00-\x20\x7f-\xff()<>@,;:\\\"/\[\]?=]++"
 _MEDIA_TYPE = re.compile(rb"(" + _TOKEN + rb")[ \t]*+/[ \t]*+(" + _TOKEN + rb")")
 _FIRST_TOKEN = re.compile(_TOKEN)
-_ANY_TOKEN = re.compile(rb"[!-+.-~-]++")
+_LANGUAGE = re.compile(rb"\([^()]*+\)|([A-Za-z0-9*-]++)")
 # A quoted value may lack its end; a value without quotes goes on to the semicolon: file names with spaces come so.
 _PARAMETER = re.compile(
     rb";[ \t]*+([^\x00-\x20\x7f-\xff;=\"()\\]++)[ \t]*+=[ \t]*+"
@@ -92,9 +92,9 @@ def read_token(value: bytes) -> bytes:
     return match[0].lower() if match else b""
 
 
-def read_tokens(value: bytes) -> tuple[bytes, ...]:
-    """The words of a list that commas separate, such as Content-Language (RFC 3282)."""
-    return tuple(_ANY_TOKEN.findall(value[:MAX_VALUE])[:MAX_PARAMETERS])
+def read_languages(value: bytes) -> tuple[bytes, ...]:
+    """The language tags of a Content-Language (RFC 3282), without the comments behind them."""
+    return tuple(filter(None, _LANGUAGE.findall(value[:MAX_VALUE])))[:MAX_PARAMETERS]
 
 
 def read_parameters(value: bytes) -> Parameters:

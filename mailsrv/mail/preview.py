@@ -57,9 +57,12 @@ _INLINE = frozenset(
         "wbr",
     }
 )
-# What does not print, and what mailers fill previews with: soft hyphens, joiners, marks of direction, controls.
+# What does not print, and what mailers fill previews with: controls, soft hyphens, marks of direction; joiners, but for
+# those within a word, where scripts and emoji need them.
+_JOINERS = "\u200c\u200d"
 _UNPRINTED = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    rf"|(?<![^\s{_JOINERS}])[{_JOINERS}]+|[{_JOINERS}]+(?![^\s{_JOINERS}])"
 )
 # Lines that a line feed precedes: patterns that begin with a letter are searched for fast.
 _QUOTED = re.compile(r"\n[>|][^\n]*")
@@ -87,6 +90,8 @@ def _texts(part: Part) -> Iterator[Part]:
             parts = tuple(sorted(parts, key=lambda one: (one.type, one.subtype) != (b"text", b"plain")))
         for one in parts:
             yield from _texts(one)
+    elif part.is_message:
+        yield from _texts(part.parts[0])
     elif part.type == b"text" and part.subtype in (b"plain", b"html"):
         if part.disposition is None or part.disposition[0] != b"attachment":
             yield part
