@@ -4,15 +4,18 @@ Nothing is refused because one check failed while another could still speak for 
 saves forwarded mail whose SPF fails, and a forwarder that is trusted may say that a message was good before it changed
 it (ARC, RFC 8617). The rules in their order:
 
-    DMARC fails, policy reject              reject 550 5.7.1, unless a trusted sealer vouches
+    DMARC fails, policy reject              reject 550 5.7.1, unless a trusted sealer vouches; defer 451 4.4.3 while
+                                            it cannot be told whether one does
     DMARC fails, policy quarantine          Junk, unless a trusted sealer vouches
-    DMARC cannot be told, could be reject   defer 451 4.4.3
+    DMARC cannot be told, could be reject   defer 451 4.4.3, unless a trusted sealer vouches
     SPF fails                               reject 550 5.7.23 where DMARC says nothing and nothing else vouches,
                                             or always (spf.fail = "reject")
     SPF cannot be told                      defer 451 4.4.3 where its fail would have been refused
 
 Each finding becomes a rule with its input and result, whatever it led to; these go into the message, the decision
 record and `mailsrv test`. Nothing is looked up here.
+
+Nobody vouches for a message without exactly one author (permerror): a sealer that found DMARC's pass has seen one.
 
 Diagnostics: raises nothing.
 """
@@ -86,7 +89,8 @@ _TEXT = 200  # characters of somebody else's words in a reply
 def decide(findings: Findings, settings: Settings) -> Verdict:
     """Decide on a message."""
     voucher = find_voucher(findings.arc, settings.sealers)
-    opinions = (_judge_dmarc(findings.dmarc, voucher), _judge_spf(findings, settings, voucher))
+    pending = _find_pending(findings.arc, settings.sealers)
+    opinions = (_judge_dmarc(findings.dmarc, voucher, pending), _judge_spf(findings, settings, voucher, pending))
     heaviest = max(opinions, key=lambda opinion: _WEIGHT[opinion.action])
     junk = heaviest.action is Action.ACCEPT and any(opinion.junk for opinion in opinions)
     disposition, override = _dispose(findings.dmarc, voucher)
@@ -112,6 +116,12 @@ def find_voucher(arc: ArcFinding, trusted: frozenset[str]) -> str:
     return ""
 
 
+def _find_pending(arc: ArcFinding, trusted: frozenset[str]) -> str:
+    """The trusted domain that may have sealed the message, as soon as the DNS answers; "" when there is none."""
+    newest = arc.sealers[0] if arc.sealers else ""
+    return newest if arc.result is Result.TEMPERROR and newest in trusted else ""
+
+
 def _asks(dmarc: DmarcFinding) -> Policy:
     """What the domain's owner wants done with this message. Several authors are none that DMARC could judge, but the
     strictest of their policies holds, else a second From would be the way around all of them."""
@@ -121,15 +131,17 @@ def _asks(dmarc: DmarcFinding) -> Policy:
 def _dispose(dmarc: DmarcFinding, voucher: str) -> tuple[Policy, str]:
     """What is done because of DMARC, and why that is less than what was asked for."""
     asked = _asks(dmarc)
-    if voucher and asked is not Policy.NONE:
+    if voucher and asked is not Policy.NONE and dmarc.result is Result.FAIL:
         return Policy.NONE, "trusted_forwarder"
     return asked, "policy_test_mode" if dmarc.result is Result.FAIL and dmarc.asked is not asked else ""
 
 
-def _judge_dmarc(dmarc: DmarcFinding, voucher: str) -> _Opinion:
-    if dmarc.result is Result.TEMPERROR and dmarc.could_reject:
+def _judge_dmarc(dmarc: DmarcFinding, voucher: str, pending: str) -> _Opinion:
+    if dmarc.result is Result.TEMPERROR and dmarc.could_reject and not voucher:
         return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"DMARC of {_clean(dmarc.domain)} cannot be checked now"))
     asked, _ = _dispose(dmarc, voucher)
+    if asked is Policy.REJECT and pending and dmarc.result is Result.FAIL:
+        return _wait_for(pending)
     if asked is Policy.REJECT:
         whose = dmarc.record_domain or dmarc.domain
         text = f"rejected by the DMARC policy of {whose}" if whose else f"rejected by DMARC: {dmarc.reason}"
@@ -137,7 +149,11 @@ def _judge_dmarc(dmarc: DmarcFinding, voucher: str) -> _Opinion:
     return _Opinion(junk=asked is Policy.QUARANTINE)
 
 
-def _judge_spf(findings: Findings, settings: Settings, voucher: str) -> _Opinion:
+def _wait_for(sealer: str) -> _Opinion:
+    return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"the ARC seal of {_clean(sealer)} cannot be checked now"))
+
+
+def _judge_spf(findings: Findings, settings: Settings, voucher: str, pending: str) -> _Opinion:
     spf = findings.spf
     if spf.result not in (Result.FAIL, Result.TEMPERROR):
         return _NOTHING
@@ -147,6 +163,8 @@ def _judge_spf(findings: Findings, settings: Settings, voucher: str) -> _Opinion
         return _NOTHING
     if spf.result is Result.TEMPERROR:
         return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"SPF of {_clean(spf.domain)} cannot be checked now"))
+    if pending and not settings.strict_spf:
+        return _wait_for(pending)
     text = f"SPF of {_clean(spf.domain)} does not let this host send"
     if spf.explanation:
         text += f"; that domain explains: {_clean(spf.explanation)}"

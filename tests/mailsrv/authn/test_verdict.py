@@ -25,6 +25,7 @@ DMARC = DmarcFinding(
 )
 NO_DMARC = DmarcFinding(R.NONE, "far.example")
 ARC = ArcFinding(R.PASS, ("list.example",), 1, "mx.list.example; dmarc=pass header.from=far.example")
+UNSURE = replace(ARC, result=R.TEMPERROR)
 GOOD = Findings("192.0.2.7", "mx.far.example", SPF, (DKIM,), DMARC, ArcFinding(R.NONE), IprevFinding(R.PASS, "mx.far"))
 TRUSTING = Settings(sealers=frozenset({"list.example"}))
 
@@ -68,7 +69,20 @@ STRICT = Settings(strict_spf=True)
         ({"dmarc": failing(Policy.QUARANTINE), "arc": ARC}, TRUSTING, ACCEPTED),
         ({"dmarc": failing(Policy.REJECT), "arc": ARC}, Settings(), BY_DMARC),
         ({"dmarc": failing(Policy.REJECT), "arc": replace(ARC, result=R.FAIL)}, TRUSTING, BY_DMARC),
-        ({"dmarc": failing(Policy.REJECT), "arc": replace(ARC, result=R.TEMPERROR)}, TRUSTING, BY_DMARC),
+        ({"dmarc": replace(DMARC, result=R.TEMPERROR, could_reject=True), "arc": ARC}, TRUSTING, ACCEPTED),
+        # who saw one author does not speak for several
+        ({"dmarc": replace(failing(Policy.REJECT), result=R.PERMERROR), "arc": ARC}, TRUSTING, BY_DMARC),
+        ({"dmarc": replace(failing(Policy.QUARANTINE), result=R.PERMERROR), "arc": ARC}, TRUSTING, JUNK),
+        # whose key the DNS does not tell
+        ({"dmarc": failing(Policy.REJECT), "arc": UNSURE}, TRUSTING, LATER),
+        ({"dmarc": failing(Policy.REJECT), "arc": UNSURE}, Settings(), BY_DMARC),
+        ({"dmarc": failing(Policy.REJECT), "arc": replace(UNSURE, sealers=())}, TRUSTING, BY_DMARC),
+        ({"dmarc": replace(failing(Policy.REJECT), result=R.PERMERROR), "arc": UNSURE}, TRUSTING, BY_DMARC),
+        ({"dmarc": failing(Policy.QUARANTINE), "arc": UNSURE}, TRUSTING, JUNK),
+        ({"dmarc": failing(Policy.NONE), "arc": UNSURE}, TRUSTING, ACCEPTED),
+        ({"spf": FAIL, "dkim": (), "dmarc": NO_DMARC, "arc": UNSURE}, TRUSTING, LATER),
+        ({"spf": FAIL, "dkim": (), "dmarc": NO_DMARC, "arc": UNSURE}, Settings(), BY_SPF),
+        ({"spf": FAIL, "arc": UNSURE}, replace(STRICT, sealers=TRUSTING.sealers), BY_SPF),
         ({"spf": FAIL, "dkim": (), "dmarc": NO_DMARC, "arc": ARC}, TRUSTING, ACCEPTED),
         # SPF alone
         ({"spf": FAIL}, Settings(), ACCEPTED),
@@ -165,7 +179,8 @@ def test_each_finding_is_a_rule() -> None:
 
 def test_authors_without_a_domain_have_a_reason() -> None:
     authors = DmarcFinding(R.PERMERROR, policy=Policy.REJECT, asked=Policy.REJECT, reason="too many authors")
-    assert str(decide(replace(GOOD, dmarc=authors), Settings()).reply) == "550 5.7.1 rejected by DMARC: too many authors"
+    reply = decide(replace(GOOD, dmarc=authors), Settings()).reply
+    assert str(reply) == "550 5.7.1 rejected by DMARC: too many authors"
 
 
 def test_what_a_domain_explains_is_text() -> None:
