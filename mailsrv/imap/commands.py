@@ -1,9 +1,9 @@
 """The commands of IMAP as one table of named rows (RFC 9051 section 6 and the extensions named at each room of
 arguments).
 
-A row says where a command is legal, reads its arguments into a frozen dataclass, and tells what floor 4 must know before
-it acts. Text from the client selects a row here and nothing else. What an argument may be where an extension must be
-enabled first is judged by its reader.
+A row says where a command is legal, reads its arguments into a frozen dataclass, and tells what floor 4 must know
+before it acts. Text from the client selects a row here and nothing else. Readers judge what an argument may be only
+after ENABLE.
 
 Diagnostics: readers raise GrammarError (BAD, with what was expected) and Refusal (its Status); nothing else leaves.
 """

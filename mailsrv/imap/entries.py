@@ -57,7 +57,7 @@ def read_get_metadata(cursor: Cursor, situation: Situation) -> GetMetadata:
         cursor.expect_space("a mailbox name")
     mailbox = read_mailbox(cursor)
     cursor.expect_space("entries")
-    if not options and cursor.peek(b"(") and not cursor.peek(b"(/") and not cursor.peek(b'("') and not cursor.peek(b"({"):
+    if not options and cursor.peek(b"(") and not any(map(cursor.peek, _FIRST_ENTRY)):
         options = _read_options(cursor)
         cursor.expect_space("entries")
     if cursor.peek(b"("):
@@ -80,6 +80,7 @@ def _read_size(cursor: Cursor) -> int | None:
     return cursor.expect_number("a number of octets")
 
 
+_FIRST_ENTRY = (b"(/", b'("', b"({", b"(~{")
 _DEPTHS: dict[bytes, tuple[int | None]] = {b"0": (0,), b"1": (1,), b"INFINITY": (None,)}
 _OPTIONS: dict[bytes, Callable[[Cursor], int | None]] = {b"DEPTH": _read_depth, b"MAXSIZE": _read_size}
 

@@ -103,11 +103,3 @@ def told(situation: Situation) -> str:
     if _early(situation):
         names += [f"AUTH={mechanism}" for mechanism in situation.offer.mechanisms]
     return " ".join(names)
-
-
-_PROVEN = frozenset(row.name.upper() for row in CAPABILITIES if row.dialogs)
-
-
-def is_proven(name: str) -> bool:
-    """Whether ENABLE may turn a capability on (RFC 5161 section 3.1: what is not told is not enabled)."""
-    return name.upper() in _PROVEN

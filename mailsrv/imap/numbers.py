@@ -145,9 +145,6 @@ class NumberSet:
         return NumberSet._of_merged(found)
 
 
-EMPTY = NumberSet()
-
-
 def _merge(ranges: list[Range]) -> tuple[Range, ...]:
     merged: list[Range] = []
     for first, last in ranges:
@@ -244,3 +241,6 @@ def parse_uids(octets: bytes) -> NumberSet:
     if found.saved or found.has_star:
         raise GrammarError("expected a set of numbers without *")
     return found.resolve(0)
+
+
+EMPTY = NumberSet()
