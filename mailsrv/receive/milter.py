@@ -149,7 +149,8 @@ class _Conversation:
                 if over.finding.reply is None:
                     raise
                 refused.append(over.finding)
-                self._fields.refuse(f"refusal of {recipient}")
+                # Not which: this goes into the message, where one recipient must not read of another.
+                self._fields.refuse("refusal of a recipient")
         if refused and len(refused) == len(self._message.recipients):
             # Deferred ones may be taken later, and the message can only be answered as a whole.
             raise _Over(next((one for one in refused if one.action is Action.DEFER), refused[0]))

@@ -16,7 +16,8 @@ from mailsrv.errors import MailsrvError
 VERSION = 6
 OLDEST = 2
 DATA_SINCE = 4  # the version that knows the command DATA
-CHUNK = 65_535  # octets of the body in one packet
+CHUNK = 65_535  # octets of data in one packet: libmilter hangs up on more
+_MAX_NAME = 998  # octets of a field's name: those of a line
 PACKET_LIMIT = 1 << 20  # octets of a packet that is received
 
 _LENGTH = struct.Struct(">I")
@@ -151,11 +152,13 @@ def encode_connect(name: str, address: str) -> bytes:
 
 
 def encode_field(name: bytes, value: bytes, leading_space: bool) -> bytes:
-    """A header field. Folds are line feeds here; the space behind the colon stays where the milter has asked for it."""
+    """A header field. Folds are line feeds here; the space behind the colon stays where the milter has asked for it.
+    What one packet cannot hold is cut, since a milter that hangs up judges nothing."""
     value = value.replace(b"\r\n", b"\n").replace(b"\0", b"")
     if not leading_space:
         value = value.removeprefix(b" ")
-    return encode(Command.HEADER, name + b"\0" + value + b"\0")
+    name = name[:_MAX_NAME]
+    return encode(Command.HEADER, name + b"\0" + value[: CHUNK - len(name) - 2] + b"\0")
 
 
 def encode_body(blocks: Iterable[bytes]) -> Iterable[bytes]:

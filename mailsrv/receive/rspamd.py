@@ -11,7 +11,7 @@ Unreachable, Lost, TimedOut, DnsFailure from the connection, StorageError from t
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,9 @@ SPAM = "the content filter takes this for spam"
 LATER = "the content filter wants this later, try again"
 
 _HTTP_PORT = 80
+# Octets of the fields that tell the recipients. rspamd takes 80 KiB of head and hangs up on more, so that whoever names
+# enough recipients would not be judged.
+_MOST_RECIPIENTS = 32_768
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 _ACTIONS = {
@@ -97,12 +100,22 @@ class Rspamd:
             ("Helo", message.helo),
             ("User", message.account),
             ("From", f"<{message.reverse_path}>"),
-            *(("Rcpt", f"<{recipient}>") for recipient in message.recipients),
+            *(("Rcpt", f"<{recipient}>") for recipient in _first(message.recipients)),
             ("TLS-Version", version.replace("TLS", "TLSv")),
             ("TLS-Cipher", cipher),
             ("Password", self._password),
         ]
         return tuple((name, _CONTROLS.sub("?", value)) for name, value in fields if value)
+
+
+def _first(recipients: Sequence[str]) -> Iterator[str]:
+    """As many recipients as there is room for."""
+    left = _MOST_RECIPIENTS
+    for recipient in recipients:
+        left -= len(recipient.encode()) + len("Rcpt: <>\r\n")
+        if left < 0:
+            return
+        yield recipient
 
 
 def read_response(response: HttpResponse, hostname: str) -> FilterFinding:

@@ -103,6 +103,12 @@ def test_actions_of_rspamd(rspamd, fields, action, reply):
     assert bool(finding.fields) == (action is Action.JUNK)
 
 
+def test_many_recipients_are_no_way_around_rspamd(rspamd):
+    recipients = tuple(f"a+{number:060d}@{'here' * 15}.example" for number in range(1000))
+    finding = ask(text(b"X-Want: reject\r\n", recipients=recipients, helo="h" * 4000), **worker(rspamd))
+    assert (finding.scan, finding.action) == (Scan.DONE, Action.REJECT), finding
+
+
 def test_the_controller_wants_its_password(rspamd):
     url = f"http://127.0.0.1:{rspamd.ports[1]}"
     assert ask(rspamd=url, password="secret").scan is Scan.DONE
@@ -198,6 +204,12 @@ def test_opendkim_of_an_unsigned_message(opendkim):
     finding = ask(text(), milter=f"inet:localhost:{opendkim.ports[0]}")
     assert (finding.scan, finding.action) == (Scan.DONE, Action.ACCEPT), finding
     assert finding.fields.startswith(b"Authentication-Results: milter.example; dkim=none"), finding
+
+
+@pytest.mark.parametrize("field", [b"X-Long: " + b"x" * 100_000, b"X-Folded: x" + b"\r\n yyyyyyyy" * 50_000])
+def test_a_long_field_is_no_way_around_a_milter(opendkim, field):
+    finding = ask(text(field + b"\r\n"), milter=f"inet:localhost:{opendkim.ports[0]}")
+    assert finding.scan is Scan.DONE, finding
 
 
 @pytest.fixture(scope="module")

@@ -121,3 +121,10 @@ def test_reply_codes(line, code, enhanced, text):
 def test_reply_codes_that_are_none(data):
     with pytest.raises(PacketFault):
         packets.read_reply_code(Packet(Kind.REPLY_CODE, data))
+
+
+def test_a_long_field_is_cut_to_a_packet():
+    for name, value in ((b"A", b"x" * 70_000), (b"A" * 70_000, b"y"), (b"B" * 70_000, b"y" * 70_000)):
+        packet = packets.encode_field(name, value, True)
+        assert len(packet) <= 4 + 1 + packets.CHUNK
+        assert packet.endswith(value[-1:] + b"\0")

@@ -74,6 +74,15 @@ def test_what_it_is_asked_of_another_message():
     assert asked.fields["tls-cipher"] == ["TLS_AES_256_GCM_SHA384"]
 
 
+def test_more_recipients_than_there_is_room_for():
+    recipients = tuple(f"{number:040}@here.example" for number in range(1000))
+    with FakeRspamd(HAM) as server:
+        scan(server, new_message(recipients=recipients))
+        told = server.requests[0].fields["rcpt"]
+    assert 400 < len(told) < 1000
+    assert told == [f"<{one}>" for one in recipients[: len(told)]]
+
+
 def test_an_url_with_a_name_and_a_path():
     with FakeRspamd(HAM) as server:
         config = FilterConfig(rspamd=f"http://filter.example:{server.port}/a/")
