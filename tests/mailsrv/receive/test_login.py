@@ -9,7 +9,8 @@ import pytest
 
 from mailsrv.config.schema import AccountConfig, BansConfig
 from mailsrv.errors import Busy, StorageError
-from mailsrv.receive.login import BUSY, ENOUGH, INVALID, NOT_OFFERED, SUCCESS, delay_of
+from mailsrv.directory.logins import delay_of
+from mailsrv.receive.login import BUSY, ENOUGH, INVALID, NOT_OFFERED, SUCCESS
 from mailsrv.sasl.scram import derive, format_key
 from mailsrv.smtp.events import Auth, AuthCancelled, AuthResponse, Connected, Hello, Kind
 from mailsrv.system.tls import TlsInfo

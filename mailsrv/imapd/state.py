@@ -1,0 +1,150 @@
+"""The state of one IMAP session as floor 4 sees it, and its way to the client. Only the session's thread changes it.
+
+Untagged data goes out by `send` and `send_file`; the octets wait in the core until there are enough of them, so that a
+FETCH of everything needs no more memory than one of a few messages.
+
+Diagnostics: `send` and `send_file` let pass what the pump raises when the client is gone or does not read; whoever
+holds something then lets go of it by `with` or `finally`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mailsrv.system.openfile import OpenFile
+from mailsrv.system.tls import TlsInfo
+from mailsrv.imap import situation
+from mailsrv.imap.answers import Segment
+from mailsrv.store.reader import Reader
+from mailsrv.imapd.house import House, Peer
+from mailsrv.imapd.view import View
+
+FLUSH_OCTETS = 1 << 17  # that wait before they are sent
+FLUSH_FILES = 64  # and open files
+
+
+class Core(Protocol):
+    """What is used of mailsrv.imap.session.ServerSession."""
+
+    @property
+    def state(self) -> situation.State: ...
+    @property
+    def enabled(self) -> frozenset[str]: ...
+    @property
+    def utf8(self) -> bool: ...
+    def capabilities(self) -> str: ...
+    def enable(self, *names: str) -> None: ...
+    def deselect(self) -> None: ...
+    def send(self, octets: bytes, /) -> None: ...
+    def send_segment(self, segment: Segment, /) -> None: ...
+
+
+class Upload(Protocol):
+    """What APPEND and REPLACE hold while messages come (mailsrv.imapd.append)."""
+
+    def close(self) -> None:
+        """Keep nothing; a second call does nothing."""
+        ...
+
+
+class State:
+    """One session.
+
+    `account` is "" before login; `reader` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
+    holds; `idling` is true during IDLE.
+    """
+
+    __slots__ = (
+        "_files", "_flush", "_waiting", "account", "commands", "core", "house", "idling", "peer", "reader", "refused",
+        "tls", "upload", "view",
+    )
+
+    def __init__(self, peer: Peer, house: House) -> None:
+        self.peer = peer
+        self.house = house
+        self.tls: TlsInfo | None = peer.tls
+        self.account = ""
+        self.reader: Reader | None = None
+        self.view: View | None = None
+        self.upload: Upload | None = None
+        self.idling = False
+        self.commands = 0
+        self.refused = 0
+        self.core: Core
+        self._flush: Callable[[], None] = _stay
+        self._files: list[OpenFile] = []
+        self._waiting = 0
+
+    def connect(self, core: Core, flush: Callable[[], None]) -> None:
+        """The core to send by, and what empties it towards the client (it may block, and raise)."""
+        self.core = core
+        self._flush = flush
+
+    @property
+    def rev2(self) -> bool:
+        """Whether the client has enabled IMAP4rev2; else it is spoken to as IMAP4rev1 wants."""
+        return "IMAP4REV2" in self.core.enabled
+
+    @property
+    def mailboxes(self) -> Reader:
+        """The account's mailboxes; only after login."""
+        assert self.reader is not None  # the table of commands lets nothing that needs it come before login
+        return self.reader
+
+    @property
+    def selected(self) -> View:
+        """The selected mailbox; only while there is one."""
+        assert self.view is not None  # the table of commands lets nothing that needs it come without
+        return self.view
+
+    # To the client
+
+    def send(self, octets: bytes) -> None:
+        """Send untagged data: whole responses, or what belongs between two segments of one."""
+        self.core.send(octets)
+        self._waiting += len(octets)
+        if self._waiting > FLUSH_OCTETS:
+            self.flush()
+
+    def send_file(self, file: OpenFile, offset: int, length: int, last: bool = True) -> None:
+        """Send octets of a file as they are. The file is closed when they are sent, unless more of it follows (`last`
+        is False): then it must stay open, and the last call closes it."""
+        if last:
+            self._files.append(file)
+        if length:
+            self.core.send_segment(Segment(file, offset, length))
+        self._waiting += length
+        if self._waiting > FLUSH_OCTETS or len(self._files) >= FLUSH_FILES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits now: also before something that takes long."""
+        self._waiting = 0
+        try:
+            self._flush()
+        finally:
+            self.close_files()
+
+    def close_files(self) -> None:
+        """Close the files that were sent: only when nothing of them waits any more, or never will be sent."""
+        files, self._files = self._files, []
+        for file in files:
+            file.close()
+        self._waiting = 0
+
+    # Its end
+
+    def deselect(self) -> None:
+        """No mailbox is selected any more; the core is told elsewhere, where it does not know by itself."""
+        self.view = None
+
+    def drop(self) -> None:
+        """Let go of everything that the session holds."""
+        self.deselect()
+        self.close_files()
+        upload, self.upload = self.upload, None
+        if upload is not None:
+            upload.close()
+
+
+def _stay() -> None:
+    """Nothing is flushed before there is a connection."""
