@@ -2,8 +2,8 @@
 
 One row a message (content id) in each, written in one transaction; a message without a row in `ready` is not computed
 yet. Everything here can be computed again from the files. They are apart by who reads them: `ready` is wide and read by
-FETCH, `searchable` is scanned by SEARCH, `sortable` is read by SORT and THREAD. A change of what a column holds is a new
-version of the index (a message computed before would be answered wrong).
+FETCH, `searchable` is scanned by SEARCH, `sortable` is read by SORT and THREAD. A change of what a column holds is a
+new version of the index (a message computed before would be answered wrong).
 
 Diagnostics: raises nothing.
 """
@@ -64,15 +64,15 @@ READY = (
 # Folded texts, as `store.message_text` folds; `sent_day`: the Date field's day (in its own zone) since the epoch, NULL
 # without one that can be read.
 SEARCHABLE = (
-    "CREATE TABLE searchable (content INTEGER PRIMARY KEY, sent_day INTEGER, subject TEXT NOT NULL, sender TEXT NOT NULL,"
-    " recipient TEXT NOT NULL, cc TEXT NOT NULL, bcc TEXT NOT NULL)"
+    "CREATE TABLE searchable (content INTEGER PRIMARY KEY, sent_day INTEGER, subject TEXT NOT NULL,"
+    " sender TEXT NOT NULL, recipient TEXT NOT NULL, cc TEXT NOT NULL, bcc TEXT NOT NULL)"
 )
 # `sent`: the Date field in seconds since the epoch, NULL as above. Mailboxes (addr-mailbox) and names (or addresses) of
 # the first address of a field. `message_id` without brackets; `parents` what it answers, one a line, oldest first.
 SORTABLE = (
-    "CREATE TABLE sortable (content INTEGER PRIMARY KEY, sent INTEGER, subject TEXT NOT NULL, is_reply INTEGER NOT NULL,"
-    " from_mailbox TEXT NOT NULL, to_mailbox TEXT NOT NULL, cc_mailbox TEXT NOT NULL, from_name TEXT NOT NULL,"
-    " to_name TEXT NOT NULL, message_id TEXT NOT NULL, parents TEXT NOT NULL)"
+    "CREATE TABLE sortable (content INTEGER PRIMARY KEY, sent INTEGER, subject TEXT NOT NULL,"
+    " is_reply INTEGER NOT NULL, from_mailbox TEXT NOT NULL, to_mailbox TEXT NOT NULL, cc_mailbox TEXT NOT NULL,"
+    " from_name TEXT NOT NULL, to_name TEXT NOT NULL, message_id TEXT NOT NULL, parents TEXT NOT NULL)"
 )
 TABLES = {"ready": READY, "searchable": SEARCHABLE, "sortable": SORTABLE}
 STATEMENTS = tuple(TABLES.values())

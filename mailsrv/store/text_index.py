@@ -5,13 +5,13 @@ may be removed at any time: what it does not cover is read instead. Each message
 its headers and one for its body, whose row ids are twice its content id and one more. Nothing is stored but trigrams
 (contentless, no positions, no sizes).
 
-Messages come in the order of their content ids, which are never used twice; `covered` is the highest that came. Messages
+Messages come in the order of their content ids, which are never used twice; `covered` is the highest that came. Those
 that are gone stay until more than half of all are; then everything begins anew, as it does for a damaged file, for an
-index.sqlite3 that was made again, and for another way of folding. Commits are not synced: a crash of the system takes the
-last ones back, whole.
+index.sqlite3 that was made again, and for another way of folding. Commits are not synced: a crash of the system takes
+the last ones back, whole.
 
-Diagnostics: `find` raises nothing: an index that cannot be asked covers nothing. The others raise StorageError; a damaged
-file has been taken away by then.
+Diagnostics: `find` raises nothing: an index that cannot be asked covers nothing. The others raise StorageError; a
+damaged file has been taken away by then.
 """
 
 import unicodedata
@@ -35,17 +35,18 @@ _SCHEMA = Schema(
     version=1,
     statements=(
         "CREATE TABLE state (form TEXT NOT NULL, covered INTEGER NOT NULL, messages INTEGER NOT NULL)",
-        "CREATE TABLE partial (entry INTEGER PRIMARY KEY)",
+        "CREATE TABLE partial (content INTEGER PRIMARY KEY)",
         "CREATE VIRTUAL TABLE texts USING fts5(text, content = '', columnsize = 0, detail = none,"
         " tokenize = 'trigram case_sensitive 1')",
     ),
     durable=False,
     wait_seconds=1.0,
 )
-# One statement sees one state of the file, also while others write. `covered` comes as the only negative number.
+# One statement sees one state of the file, also while others write.
+_COVERED, _PARTIAL, _ENTRY = range(3)
 _FIND = (
-    "SELECT -1 - covered FROM state WHERE form = ? UNION ALL SELECT entry FROM partial"
-    " UNION ALL SELECT rowid FROM texts WHERE texts MATCH ?"
+    f"SELECT {_COVERED}, covered FROM state WHERE form = ? UNION ALL SELECT {_PARTIAL}, content FROM partial"
+    f" UNION ALL SELECT {_ENTRY}, rowid FROM texts WHERE texts MATCH ?"
 )
 
 
@@ -69,13 +70,16 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Which messages (content ids) may hold a text, of those up to `covered`; any other up to there does not."""
+    """Which messages (content ids) may hold a text, of those up to `covered`: those that have all its trigrams, and
+    those that are not known whole. Any other up to there does not hold it; one of just MIN_CHARACTERS is held by
+    each that has its trigram."""
 
-    covered: int
-    contents: frozenset[int]
+    covered: int = 0
+    contents: frozenset[int] = frozenset()
+    partial: frozenset[int] = frozenset()
 
 
-NOTHING_COVERED = Candidates(0, frozenset())
+NOTHING_COVERED = Candidates()
 
 
 class TextIndex:
@@ -89,7 +93,7 @@ class TextIndex:
         self._database = Database(disk, path, _SCHEMA, lock_path, most=2)
 
     def find(self, needle: str, where: Where) -> Candidates:
-        """Who may hold a folded text. One of fewer than MIN_CHARACTERS is beyond what is covered, whatever was indexed."""
+        """Who may hold a folded text. Nothing is covered for one of fewer than MIN_CHARACTERS."""
         if len(needle) < MIN_CHARACTERS:
             return NOTHING_COVERED
         try:
@@ -99,16 +103,16 @@ class TextIndex:
             return NOTHING_COVERED
         except StorageError:
             return NOTHING_COVERED
-        covered = 0
-        entries = []
-        for (entry,) in rows:
-            if entry < 0:
-                covered = -1 - entry
-            else:
-                entries.append(entry)
-        if where is Where.BOTH:
-            return Candidates(covered, frozenset([entry >> 1 for entry in entries]))
-        return Candidates(covered, frozenset([entry >> 1 for entry in entries if entry & 1 == where]))
+        if not rows or rows[0][0] != _COVERED:
+            return NOTHING_COVERED
+        entries = [value for kind, value in rows if kind == _ENTRY]
+        if where is not Where.BOTH:
+            entries = [entry for entry in entries if entry & 1 == where]
+        return Candidates(
+            rows[0][1],
+            frozenset([entry >> 1 for entry in entries]),
+            frozenset([value for kind, value in rows if kind == _PARTIAL]),
+        )
 
     def covered(self) -> int:
         """The content id up to which all messages are in the index; 0: none."""
@@ -134,8 +138,8 @@ class TextIndex:
                     (2 * one.content + part, text) for one in texts for part, text in enumerate((one.header, one.body))
                 ]
                 connection.executemany("INSERT INTO texts (rowid, text) VALUES (?, ?)", entries)
-                partial = [(2 * one.content + part,) for one in texts if not one.whole for part in (0, 1)]
-                connection.executemany("INSERT OR REPLACE INTO partial VALUES (?)", partial)
+                partial = [(one.content,) for one in texts if not one.whole]
+                connection.executemany("INSERT OR IGNORE INTO partial VALUES (?)", partial)
                 messages = len(texts)
                 if row is None:
                     connection.execute("INSERT INTO state VALUES (?, ?, ?)", (self._form, covered, messages))

@@ -1,7 +1,7 @@
 """Threads of messages: ORDEREDSUBJECT and REFERENCES of RFC 5256 section 3, from what the index knows of each message.
 
-Pure: rows in, trees out; nothing recurses, however deep a thread is. What is compared is given: base subjects are folded,
-message ids normalized (quoting removed).
+Pure: rows in, trees out; nothing recurses, however deep a thread is. What is compared is given: base subjects are
+folded, message ids normalized (quoting removed).
 
 Diagnostics: `by_references` raises SearchLimit for messages whose references are made to cost time.
 """
@@ -9,13 +9,9 @@ Diagnostics: `by_references` raises SearchLimit for messages whose references ar
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from mailsrv.errors import MailsrvError
+from mailsrv.store.search_budget import SearchLimit
 
 MAX_STEPS = 5_000_000  # up through ancestors, in search of loops; honest mail needs about one a message
-
-
-class SearchLimit(MailsrvError):
-    """A search, sort or thread would take more than is allowed: NO [LIMIT]."""
 
 
 class Message(NamedTuple):
@@ -31,7 +27,7 @@ class Message(NamedTuple):
 
 
 class Thread:
-    """A message with those under it, in their order; uid 0 is a message that nobody has, only at the top of a thread."""
+    """A message with those under it, in their order; uid 0: a message that nobody has, only at the top of a thread."""
 
     __slots__ = ("children", "uid")
 
