@@ -12,7 +12,7 @@ Lost, TimedOut, DnsFailure from the connection, StorageError from the scratch.
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 
 from mailsrv.system.bounded import BoundedConnection, TimeLimit, open_tcp, open_unix
 from mailsrv.system.clock import Clock
@@ -32,7 +32,9 @@ _FIRST_LOOK = 1 << 14  # octets: most headers are shorter
 _HEADER_LIMIT = 2 << 20  # octets: a header may have half of it, and ours comes on top
 # How much is gathered before it is sent when no answer is due.
 _GATHERED = 1 << 16
-_MAX_REPLIES = 10_000  # of one message
+_MAX_REPLIES = 10_000  # to one thing that it was told
+# Where each is answered, which takes time: a message with more is judged by these, rather than not at all.
+_MOST_FIELDS = 5_000
 
 # For each command the steps by which a milter says that it does not want it, or does not answer it.
 _STEPS = {
@@ -159,7 +161,8 @@ class _Conversation:
         blocks = self._message.octets.blocks()
         scanned, first = _read_header(blocks)
         leading_space = Steps.LEADING_SPACE in self._options.steps
-        for _, octets in scanned.raw_fields():
+        most = None if Steps.SILENT_HEADER in self._options.steps else _MOST_FIELDS
+        for _, octets in islice(scanned.raw_fields(), most):
             name, _, value = octets.partition(b":")
             value = value.removesuffix(b"\r\n")
             self._tell(Command.HEADER, packets.encode_field(name.rstrip(b" \t"), value, leading_space))
@@ -221,6 +224,8 @@ class _Conversation:
 
     def _receive(self) -> Packet:
         """Send what is gathered, and wait for an answer that is one."""
+        if self._gathered:
+            self._replies = 0
         self._flush()
         while True:
             while (packet := self._reader.next_packet()) is None:

@@ -206,8 +206,16 @@ def test_opendkim_of_an_unsigned_message(opendkim):
     assert finding.fields.startswith(b"Authentication-Results: milter.example; dkim=none"), finding
 
 
-@pytest.mark.parametrize("field", [b"X-Long: " + b"x" * 100_000, b"X-Folded: x" + b"\r\n yyyyyyyy" * 50_000])
-def test_a_long_field_is_no_way_around_a_milter(opendkim, field):
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"X-Long: " + b"x" * 100_000,
+        b"X-Folded: x" + b"\r\n yyyyyyyy" * 50_000,
+        b"\r\n".join([b"X: y"] * 15_000),
+    ],
+    ids=["long", "folded", "many"],
+)
+def test_a_large_header_is_no_way_around_a_milter(opendkim, field):
     finding = ask(text(field + b"\r\n"), milter=f"inet:localhost:{opendkim.ports[0]}")
     assert finding.scan is Scan.DONE, finding
 

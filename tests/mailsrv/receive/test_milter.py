@@ -87,6 +87,13 @@ def test_long_messages(count):
     assert max(map(len, told.said("B"))) <= 65_535
 
 
+def test_a_milter_that_answers_each_field_sees_the_first_ones():
+    message = new_message(b"A: b\r\n" * 20_000 + b"\r\nbody", b"")
+    finding, told = answered({}, 0, message)
+    assert finding.action is Action.ACCEPT
+    assert told.order == "OCHMRRT" + "L" * 5_000 + "NBEQ"
+
+
 def test_a_header_without_end():
     _, told = answered({}, ALL, new_message(b"A: b\r\nC: d\r\n", b""))
     assert told.said("L") == [b"A\0b\0", b"C\0d\0"]
