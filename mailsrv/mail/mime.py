@@ -8,7 +8,8 @@ RFC 9051 section 6.4.5.1.
 Whatever the octets are, there is a structure. A multipart in which no line is its boundary (or which names none) has
 one text part: its whole body, so that a reader sees what is there. A boundary line ends in nothing but white space, so
 that one boundary may begin with another; a boundary of an outer multipart ends everything inside of it. Beyond the
-bounds, a multipart or message is one opaque part, and so is the rest of a multipart with too many parts.
+bounds, a multipart or message is one opaque part, and so is the rest of a multipart with too many parts; behind too
+many lines that only look like boundaries, there are no more of them.
 
 Diagnostics: raises nothing.
 """
@@ -34,6 +35,7 @@ MAX_DEPTH = 20  # of multiparts and messages in each other
 MAX_PARTS = 1000  # of a whole message
 MAX_HEADER = 1 << 20  # octets of one header that are read; the header itself may be longer
 MAX_BOUNDARY = 998  # octets: RFC 2046 allows 70, and a line has no more than this
+MAX_LOOKALIKES = 10_000  # lines of a whole message that begin with a boundary of it and are none
 _MAX_PADDING = 200  # octets of white space behind a boundary
 
 Octets = bytes | memoryview | mmap.mmap
@@ -139,11 +141,12 @@ def read_structure(octets: Octets) -> Part:
 class _Reader:
     """One pass over one message."""
 
-    __slots__ = ("_count", "_source")
+    __slots__ = ("_count", "_lookalikes", "_source")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._count = 1  # parts for which there is a place in the tree
+        self._lookalikes = 0
 
     def read(self, start: int, end: int, default: tuple[bytes, bytes], depth: int) -> Part:
         """The part whose header begins at `start` and whose body ends at `end`."""
@@ -227,6 +230,9 @@ class _Reader:
         while (line := find(needle, position, body.end)) >= 0:
             line_end, closes = self._boundary_end(line + len(needle), body.end)
             if line_end < 0:
+                self._lookalikes += 1
+                if self._lookalikes > MAX_LOOKALIKES:
+                    break
                 position = line + 1
                 continue
             if start >= 0:
