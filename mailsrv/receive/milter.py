@@ -126,7 +126,8 @@ class _Conversation:
     def _envelope(self) -> None:
         message = self._message
         name = message.client_name or f"[{message.client}]"
-        address = "" if message.client == "local" else message.client
+        # Without the zone of a link's own addresses, of which libmilter knows nothing.
+        address = "" if message.client == "local" else message.client.partition("%")[0]
         self._macros(Command.CONNECT, ("j", message.hostname), ("daemon_name", "mailsrv"), ("client_addr", address),
                      ("client_name", name), ("_", f"{name} [{address}]" if message.client_name else name))  # fmt: skip
         self._tell(Command.CONNECT, packets.encode_connect(name, address))

@@ -76,6 +76,11 @@ def test_a_client_without_a_name():
     assert told.macros("C")["_"] == "[2001:db8::1]"
 
 
+def test_a_client_of_this_link():
+    _, told = answered({}, 0, new_message(client="fe80::1%eth0", client_name=""))
+    assert told.said("C") == [b"[fe80::1%eth0]\x006\0\x00fe80::1\0"]
+
+
 @pytest.mark.parametrize("count", [10, 20_000])
 def test_long_messages(count):
     """Header and body are parted in the right place, whatever block they come in."""
