@@ -15,6 +15,9 @@ from mailsrv.config.schema import Config, ListenerConfig
 
 _SOCKET_PATH = 107  # octets of a unix socket's path with its final NUL less one, unix(7)
 
+_CLEAR = ("submission", "imap")  # clients log in, TLS begins with STARTTLS
+_IN_TLS = ("submissions", "imaps")
+
 
 def check_listeners(config: Config, complaints: Complaints) -> None:
     """Every listener by itself, then its place against those before it."""
@@ -28,7 +31,7 @@ def check_listeners(config: Config, complaints: Complaints) -> None:
         _check_place(listener, path, places, complaints)
         if not complaints.hit((*path, "kind")):
             _check_encryption(listener, path, has_tls, complaints)
-            if listener.kind in ("submission", "submissions") and not can_log_in:
+            if listener.kind in (*_CLEAR, *_IN_TLS) and not can_log_in:
                 complaints.warn((*path, "kind"), "no account has a password, nobody can log in (see mailsrv passwd)")
 
 
@@ -78,13 +81,15 @@ def _overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
 
 def _check_encryption(listener: ListenerConfig, path: KeyPath, has_tls: bool, complaints: Complaints) -> None:
     """Passwords only inside TLS, or on loopback where that is said explicitly (RFC 8314 section 3.3)."""
-    if listener.kind == "submissions" and not has_tls:
-        complaints.add((*path, "kind"), "submissions is TLS from its first octet, give [tls] cert_file and key_file")
-    if listener.kind == "submission" and not has_tls and not listener.without_tls:
+    kind = listener.kind
+    if kind in _IN_TLS and not has_tls:
+        complaints.add((*path, "kind"), f"{kind} is TLS from its first octet, give [tls] cert_file and key_file")
+    if kind in _CLEAR and not has_tls and not listener.without_tls:
         right = "give [tls] cert_file and key_file, or without_tls = true on a loopback addr"
-        complaints.add((*path, "kind"), f"submission without TLS lets nobody log in, {right}")
-    if listener.without_tls and listener.kind != "submission":
-        complaints.add((*path, "without_tls"), f"means nothing for {listener.kind}, remove it (it is for submission)")
+        complaints.add((*path, "kind"), f"{kind} without TLS lets nobody log in, {right}")
+    if listener.without_tls and kind not in _CLEAR:
+        text = f"means nothing for {kind}, remove it (it is for {' and '.join(_CLEAR)})"
+        complaints.add((*path, "without_tls"), text)
     elif listener.without_tls and not listener.is_loopback and not complaints.hit((*path, "addr")):
         complaints.add((*path, "without_tls"), f"would send passwords readable to {listener.addr}, only loopback may")
     if listener.kind == "smtp" and not has_tls and not listener.is_loopback and not complaints.hit((*path, "addr")):

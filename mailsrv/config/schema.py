@@ -43,11 +43,11 @@ class AccountConfig:
 class ListenerConfig:
     """[[listeners]]"""
 
-    kind: str = key(REQUIRED, "the protocol spoken", choices=("smtp", "submission", "submissions", "lmtp"))
+    kind: str = key(REQUIRED, "the protocol spoken", choices=("smtp", "submission", "submissions", "lmtp", "imap", "imaps"))
     addr: str = key("127.0.0.1", "IP address to bind, or for lmtp the absolute path of a unix socket")
-    port: int = key(0, "TCP port; 0: 25, 587, 465, 24 by kind", low=0, high=65535)
+    port: int = key(0, "TCP port; 0: 25, 587, 465, 24, 143, 993 by kind", low=0, high=65535)
     proxy_from: list[str] = key([], "networks whose connections begin with a PROXY protocol header, and only they")
-    without_tls: bool = key(False, "submission: allow logins without TLS; only on a loopback addr")
+    without_tls: bool = key(False, "submission, imap: allow logins without TLS; only on a loopback addr")
 
     @property
     def is_unix(self) -> bool:
@@ -57,6 +57,11 @@ class ListenerConfig:
         except ValueError:
             return True
         return False
+
+    @property
+    def is_imap(self) -> bool:
+        """Whether clients read mail here: imapd's listeners, and not smtpd's."""
+        return self.kind in ("imap", "imaps")
 
     @property
     def is_loopback(self) -> bool:
@@ -108,6 +113,10 @@ class LimitsConfig:
     connections: int = key(2000, "connections in all", low=1)
     connections_per_address: int = key(50, "connections of one IPv4 address or IPv6 /64", low=1)
     workers: int = key(0, "smtpd processes; 0: two per core", low=0, high=64)
+    imapd_workers: int = key(0, "imapd processes; 0: one per core", low=0, high=64)
+    imap_connections: int = key(10_000, "connections of IMAP in all", low=1)
+    imap_sessions: int = key(100, "sessions that one account may have", low=1)
+    imap_idle_seconds: int = key(1800, "wait for a command of an IMAP session behind its login", low=1)
     drain_seconds: int = key(60, "time to end sessions at reload and stop; a running message has tenfold", low=1)
     memory_bytes: int = key(256_000_000, "octets of messages in memory, per process; more go to files", low=1_000_000)
     free_bytes: int = key(100_000_000, "octets that must stay free on the disk", low=0)
@@ -304,4 +313,4 @@ class Config:
     source: str = field(default="", metadata={"internal": True})
 
 
-DEFAULT_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "lmtp": 24}
+DEFAULT_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "lmtp": 24, "imap": 143, "imaps": 993}
