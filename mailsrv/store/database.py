@@ -34,6 +34,8 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF  # the primary result code within an extended one
 
 Row = tuple[Any, ...]
+Connection = sqlite3.Connection
+Cursor = sqlite3.Cursor
 
 
 class Damaged(StorageError):
@@ -50,13 +52,15 @@ class Schema:
 
     `durable`: a transaction is on stable storage when it is committed. Without, a crash of the system may take the last
     ones back, whole, and the disk is waited for at checkpoints only. `wait_seconds`: how long a statement waits for
-    others' writes.
+    others' writes. `checkpoint_pages`: how long (4 KiB each) the write-ahead log grows before a commit copies it into
+    the file.
     """
 
     version: int
     statements: tuple[str, ...]
     durable: bool = True
     wait_seconds: float = 5.0
+    checkpoint_pages: int = 1000
 
 
 class Database:
@@ -173,6 +177,7 @@ class Database:
             )
             connection.execute("PRAGMA foreign_keys = OFF")
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {schema.checkpoint_pages}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if schema.durable else 'NORMAL'}")
             version = _version(connection) or self._fill(connection)
         except sqlite3.Error as error:

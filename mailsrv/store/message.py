@@ -7,10 +7,14 @@ Diagnostics: `base_name` raises GrammarError for an ID that is none; the readers
 """
 
 import re
+import zlib
 
 from mailsrv.errors import GrammarError
+from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 
 FLAGS_MARK = ":2,"
+# The letters of Maildir for the system flags, in the order in which they stand.
+LETTERS = {"D": DRAFT, "F": FLAGGED, "R": ANSWERED, "S": SEEN, "T": DELETED}
 
 _SIZE = re.compile(r",S=(\d{1,18})(?:[,:]|$)", re.ASCII)
 # What a host name must not bring into a file name: the separators of Maildir.
@@ -33,3 +37,19 @@ def size_of(name: str) -> int | None:
 def base_of(name: str) -> str:
     """The base name of a file in new/ or cur/: without the flags."""
     return name.partition(FLAGS_MARK)[0]
+
+
+def hash_of(base: str) -> int:
+    """A number by which a base name is looked for in the index; two names may have one."""
+    return zlib.crc32(base.encode())
+
+
+def flags_of(tail: str) -> int:
+    """The system flags that the part of a name from `:2,` on tells."""
+    return sum(LETTERS.get(letter, 0) for letter in set(tail[len(FLAGS_MARK) :]))
+
+
+def tail_with(tail: str, flags: int) -> str:
+    """The end of a name with the system flags of a flag word; letters in `tail` that are not ours stay."""
+    others = [letter for letter in tail[len(FLAGS_MARK) :] if letter not in LETTERS]
+    return FLAGS_MARK + "".join(sorted({*others, *(letter for letter, flag in LETTERS.items() if flags & flag)}))

@@ -9,90 +9,175 @@ reasons of mailsrv.store.refusals where a method names them; StorageError when t
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mailsrv.system.disk import UnnamedFile
+from mailsrv.system.disk import Missing, UnnamedFile
 from mailsrv.system.openfile import OpenFile
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.values import Changes, Incoming, MailboxStatus, Operation, Stored
+from mailsrv.store import adopt, changes, flags, transfer
+from mailsrv.store.append import append
+from mailsrv.store.expunge import expunge
+from mailsrv.store.index import Index, Key, MailboxRow
+from mailsrv.store.refusals import MessageGone
+from mailsrv.store.rows import CUR, LEAVES
+from mailsrv.store.values import SEEN, Changes, Incoming, MailboxInfo, MailboxStatus, Operation, Stored, Usage
+
+
+class Household:
+    """What the mailboxes of one account share: its index, what it may store, and who is to hear of changes.
+
+    `counted` is told octets and messages that were added or removed otherwise than by delivery.
+    """
+
+    def __init__(
+        self, index: Index, limits: Usage, announce: Callable[[], None], counted: Callable[[int, int], None]
+    ) -> None:
+        self.index = index
+        self.limits = limits
+        self.announce = announce
+        self.counted = counted
 
 
 class OpenMailbox:
     """`name` is what it was opened by; `directory`, `uidvalidity` and `mailboxid` stay while it lives."""
 
-    name: str
-    directory: str
-    uidvalidity: int
-    mailboxid: str
-    id: int
+    def __init__(self, household: Household, info: MailboxInfo, row: MailboxRow) -> None:
+        self._household = household
+        self._index = household.index
+        self._key = Key(row.id, row.uidvalidity)
+        self._path = household.index.path(row)
+        self.name = info.name
+        self.directory = row.directory
+        self.uidvalidity = row.uidvalidity
+        self.mailboxid = info.mailboxid
+        self.id = row.id
 
     def refresh(self, force: bool = False) -> bool:
         """Adopt new files, notice those that were renamed or removed by other programs: where directory times say so,
         or anyway. True when something changed."""
-        raise NotImplementedError
+        changed = adopt.refresh(self._index, self._key, force=force)
+        if changed:
+            self._household.announce()
+        return changed
 
     def status(self) -> MailboxStatus:
         """The counters."""
-        raise NotImplementedError
+        row = self._index.mailbox(self._key)
+        return status_of(row, self.mailboxid)
 
     def view(self) -> "tuple[array[int], int, int]":
         """All UIDs, ascending, as an array of "I"; highestmodseq; uidnext. `changes` of that modseq tells the rest."""
-        raise NotImplementedError
+        return changes.view(self._index, self._key)
 
     def changes(self, since: int, uids: NumberSet | None = None) -> Changes:
         """What changed after a modseq, of the messages `uids` (None: all)."""
-        raise NotImplementedError
+        return changes.since(self._index, self._key, since, uids)
 
     def rows(self, uids: NumberSet | None, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """The columns of messages, by ascending UID. Columns: uid, flags, modseq, size, received, saved (seconds),
-        emailid (str), content (id of the octets, shared by copies), base, path (relative to the account)."""
-        raise NotImplementedError
+        emailid (str), content (id of the octets, shared by copies), base, path (see `open_path`), and those of the
+        table `ready` (None while they are not computed): header_size, envelope, structure, fields, preview."""
+        return changes.rows(self._index, self._key, uids, columns)
 
     def first_unseen(self) -> int:
         """The smallest UID without the flag Seen; 0: none."""
-        raise NotImplementedError
+        if not self._index.mailbox(self._key).unseen:
+            return 0
+        statement = f"SELECT uid FROM message WHERE mailbox = ? AND flags & {SEEN} = 0 ORDER BY uid LIMIT 1"
+        rows = self._index.read(statement, (self.id,))
+        return int(rows[0][0]) if rows else 0
 
     def keywords(self) -> list[tuple[int, str]]:
         """The mailbox's keywords as (flag word with its one bit, name)."""
-        raise NotImplementedError
+        return flags.keywords(self._index, self._key)
 
     def keyword_bit(self, name: str, create: bool = False) -> int:
         """The flag word with the one bit of a keyword, in any letters; 0 when the mailbox does not know it. With
         `create` it does afterwards; raises TooMany."""
-        raise NotImplementedError
+        return flags.keyword_bit(self._index, self._key, name, create)
 
     def store_flags(
-        self, uids: NumberSet, operation: Operation, flags: int, unchanged_since: int | None = None
+        self, uids: NumberSet, operation: Operation, flags_: int, unchanged_since: int | None = None
     ) -> Stored:
-        """Change flags. `flags` is a flag word, of system flags and of this mailbox's keywords."""
-        raise NotImplementedError
+        """Change flags. `flags_` is a flag word, of system flags and of this mailbox's keywords."""
+        stored = flags.store(self._index, self._key, uids, operation, flags_, unchanged_since)
+        if stored.changed:
+            self._household.announce()
+        return stored
 
     def expunge(self, uids: NumberSet | None = None) -> tuple[NumberSet, int]:
         """Remove the messages that have the flag Deleted (of `uids`, or all); gives their UIDs and the modseq."""
-        raise NotImplementedError
+        gone, modseq, octets = expunge(self._index, self._key, uids)
+        if gone:
+            self._household.counted(-octets, -len(gone))
+            self._household.announce()
+        return gone, modseq
 
     def new_file(self) -> UnnamedFile:
         """A file for the octets of a message to be appended: `write` to it, and close it when it is not used."""
-        raise NotImplementedError
+        return self._index.disk.open_unnamed(f"{self._path}/{LEAVES[CUR]}")
 
     def append(self, messages: Sequence[Incoming]) -> list[int]:
         """Add messages, all or none; they are durable afterwards. Gives their UIDs. Raises OverQuota."""
-        raise NotImplementedError
+        uids = append(self._index, self._key, messages, self._household.limits)
+        self._household.counted(sum(message.file.size for message in messages), len(messages))
+        self._household.announce()
+        return uids
 
     def copy(self, uids: NumberSet, target: "OpenMailbox") -> list[tuple[int, int]]:
         """Copy messages to another mailbox of the account, or this one, all or none: (uid, new uid), ascending. Raises
         OverQuota, TooMany (keywords)."""
-        raise NotImplementedError
+        pairs = transfer.copy(self._index, self._key, uids, target._key, self._household.limits)
+        if pairs:
+            new = NumberSet.of_sorted([uid for _, uid in pairs])
+            self._household.counted(sum(size for (size,) in target.rows(new, ("size",))), len(pairs))
+            self._household.announce()
+        return pairs
 
     def move(self, uids: NumberSet, target: "OpenMailbox") -> list[tuple[int, int]]:
         """Move messages to another mailbox of the account, all or none: (uid, new uid), ascending. Raises TooMany."""
-        raise NotImplementedError
+        pairs = transfer.move(self._index, self._key, uids, target._key)
+        if pairs:
+            self._household.announce()
+        return pairs
 
     def open_file(self, uid: int) -> OpenFile:
         """The message's octets: descriptor (fileno) and size; close it. Raises MessageGone."""
-        raise NotImplementedError
+        for path in self._find_path(uid):
+            return self.open_path(uid, path)
+        raise MessageGone("the message was expunged")
 
     def open_path(self, uid: int, path: str) -> OpenFile:
-        """The same by the path that a row has told, which is looked up anew when the file has another name by now."""
-        raise NotImplementedError
+        """The same by the `path` that a row has told; it is looked up anew when the file has another name by now."""
+        disk = self._index.disk
+        for again in (False, True):
+            try:
+                return disk.open_file(f"{self._path}/{path}")
+            except Missing:
+                # Flags were written into the name since; or another program has changed it.
+                for path in self._find_path(uid):
+                    try:
+                        return disk.open_file(f"{self._path}/{path}")
+                    except Missing:
+                        break
+                if not again:
+                    self.refresh(force=True)
+        raise MessageGone("the message was expunged")
+
+    def _find_path(self, uid: int) -> list[str]:
+        return [path for (path,) in self.rows(NumberSet([(uid, uid)]), ("path",))]
+
+
+def status_of(row: MailboxRow, mailboxid: str) -> MailboxStatus:
+    """The counters of a row."""
+    return MailboxStatus(
+        row.messages,
+        row.unseen,
+        row.deleted,
+        row.octets,
+        row.uidnext,
+        row.uidvalidity,
+        row.highestmodseq,
+        mailboxid,
+    )

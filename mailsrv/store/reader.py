@@ -8,59 +8,143 @@ Diagnostics: the reasons of mailsrv.store.refusals (nothing was changed then), a
 index refuses.
 """
 
-from mailsrv.store.opened import OpenMailbox
-from mailsrv.store.values import MailboxInfo, MailboxStatus, Usage
+from collections.abc import Callable
+from dataclasses import replace
+
+from mailsrv.imap.numbers import NumberSet
+from mailsrv.store import adopt, places, tidy
+from mailsrv.store.index import Index, Key
+from mailsrv.store.layout import check_name, normalize
+from mailsrv.store.mailboxes import Mailboxes
+from mailsrv.store.opened import Household, OpenMailbox
+from mailsrv.store.refusals import MailboxGone, NoMailbox, TooMany
+from mailsrv.store.values import INBOX, MailboxInfo, MailboxStatus, Usage
+
+_MOVED_AT_ONCE = 10_000  # messages of INBOX, when it is renamed
 
 
 class Reader:
     """`account`: its name. `limits`: what it may store, 0 for no limit; may be set anew when the configuration is."""
 
-    account: str
-    limits: Usage
+    def __init__(
+        self,
+        account: str,
+        index: Index,
+        limits: Usage,
+        announce: Callable[[], None],
+        counted: Callable[[int, int], None],
+    ) -> None:
+        self.account = account
+        self._index = index
+        self._mailboxes = Mailboxes(index.disk, index.clock, index.layout)
+        self._household = Household(index, limits, announce, counted)
+
+    @property
+    def limits(self) -> Usage:
+        return self._household.limits
+
+    @limits.setter
+    def limits(self, limits: Usage) -> None:
+        self._household.limits = limits
 
     def mailboxes(self) -> list[MailboxInfo]:
         """Every mailbox and every name that is only subscribed, sorted by name, INBOX first."""
-        raise NotImplementedError
+        return list(self._mailboxes.load())
 
     def find(self, name: str) -> MailboxInfo:
         """One mailbox; raises NoMailbox. INBOX in any letters."""
-        raise NotImplementedError
+        name = normalize(name)
+        for line in self._mailboxes.load():
+            if line.name == name and line.exists:
+                return line
+        raise NoMailbox(f"there is no mailbox {name}")
 
     def create(self, name: str, special_use: str = "") -> MailboxInfo:
         """Make a mailbox and those above it that are missing; raises MailboxThere, WrongName, UseTaken, TooMany."""
-        raise NotImplementedError
+        with self._mailboxes.change() as listing:
+            line = places.create(self._index, listing, normalize(name), special_use)
+        self._household.announce()
+        return line
 
     def delete(self, name: str) -> None:
         """Delete a mailbox, not those below it. Raises NoMailbox; WrongName for INBOX."""
-        raise NotImplementedError
+        places.delete(self._index, self._mailboxes, normalize(name))
+        self._household.announce()
 
     def rename(self, old: str, new: str) -> None:
         """Give a mailbox and all below it another name. INBOX: its messages move to a new mailbox, and it stays, as do
         those below it. Raises NoMailbox, MailboxThere, WrongName."""
-        raise NotImplementedError
+        old, new = normalize(old), normalize(new)
+        if old == INBOX:
+            self._empty_inbox(new)
+        else:
+            with self._mailboxes.change() as listing:
+                places.rename(self._index, listing, old, new)
+        self._household.announce()
+
+    def _empty_inbox(self, new: str) -> None:
+        self.create(new)
+        source, target = self.open(INBOX), self.open(new)
+        uids, _, _ = source.view()
+        for start in range(0, len(uids), _MOVED_AT_ONCE):
+            source.move(NumberSet.of_sorted(uids[start : start + _MOVED_AT_ONCE]), target)
 
     def subscribe(self, name: str, on: bool = True) -> None:
         """Subscribe to a name, whether there is such a mailbox or not, or end that (also of a name that is not)."""
-        raise NotImplementedError
+        name = normalize(name)
+        with self._mailboxes.change() as listing:
+            line = listing.find(name)
+            if line is not None and (line.exists or on):
+                listing.put(replace(line, subscribed=on))
+            elif line is not None:
+                listing.lines.remove(line)
+            elif on:
+                check_name(name)
+                if len(listing.lines) >= places.MAX_MAILBOXES:
+                    raise TooMany(f"an account has at most {places.MAX_MAILBOXES} mailboxes")
+                listing.put(MailboxInfo(name, exists=False, subscribed=True))
 
     def set_special_use(self, name: str, special_use: str) -> None:
         """Give a mailbox a special use, or none with ""; raises NoMailbox, UseTaken."""
-        raise NotImplementedError
+        name = normalize(name)
+        with self._mailboxes.change() as listing:
+            line = places.expect(listing, name)
+            places.check_use(listing, name, special_use)
+            listing.put(replace(line, special_use=special_use))
 
     def status(self, name: str) -> MailboxStatus:
         """The counters of a mailbox, new messages included; raises NoMailbox."""
-        raise NotImplementedError
+        return self.open(name, settle=False).status()
 
-    def open(self, name: str) -> OpenMailbox:
+    def open(self, name: str, settle: bool = True) -> OpenMailbox:
         """Look into a mailbox, new messages included; raises NoMailbox. Costs nothing to keep and need not be closed.
+
+        `settle`: read cur/ too where only we were seen to change it.
         """
-        raise NotImplementedError
+        info, row = places.attach(self._index, self._mailboxes, normalize(name))
+        try:
+            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity), settle=settle)
+        except MailboxGone:
+            # Another session has deleted it meanwhile, or a program has removed new/ or cur/ of it.
+            info, row = places.repair(self._index, self._mailboxes, normalize(name))
+            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity), settle=settle)
+        if changed:
+            self._household.announce()
+        return OpenMailbox(self._household, info, row)
 
     def usage(self) -> Usage:
-        """What the account stores."""
-        raise NotImplementedError
+        """What the account stores, as far as somebody has looked."""
+        octets, messages = self._index.read("SELECT octets, messages FROM account")[0]
+        return Usage(octets, messages)
 
     def tidy(self, most: int = 1000) -> bool:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was
         expunged and deleted. For idle moments; True when there is more to do."""
-        raise NotImplementedError
+        more = tidy.remove_files(self._index, most)
+        places.forget_strangers(self._index, self._mailboxes.load())
+        for (directory,) in self._index.read("SELECT directory FROM mailbox WHERE highestmodseq > written"):
+            row = self._index.find(directory)
+            if row is not None:
+                more = tidy.write_back(self._index, row, most) or more
+                tidy.trim(self._index, row)
+        return places.remove_deleted(self._index, most) or more

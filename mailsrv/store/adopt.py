@@ -1,0 +1,283 @@
+"""Adoption: files that lie in a mailbox become its messages, one row each, which names the file where it lies.
+
+What the index and the directories say is compared where directory times have changed. The comparison decides nothing:
+each difference is looked at again inside the transaction that settles it. A name without a row is
+
+- debris, when its base name is to be removed, or when it is a further link to a file that has a row (a move or a rename
+  that was cut off): it will be removed;
+- the new name of a message, when its row's file is gone: flags that the name has gained or lost are gained and lost;
+- another message under a name that is taken (somebody copied the file): it gets a base name of its own;
+- else a new message.
+
+A row whose file is gone, seen twice, is expunged. No name is committed before its directory is synced.
+
+Diagnostics: MailboxGone when the mailbox's directory is not there; StorageError.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mailsrv.system import entropy
+from mailsrv.system.disk import Missing, Stamp
+from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.index import Delta, Index, Key, MailboxRow, Writing
+from mailsrv.store.mailboxes import YOUNG_SECONDS
+from mailsrv.store.message import FLAGS_MARK, base_name, base_of, flags_of, hash_of
+from mailsrv.store.refusals import MailboxGone
+from mailsrv.store.rows import CUR, GONE, LEAVES, NEW, Found, Gone, forget, insert
+from mailsrv.store.values import DELETED, SEEN, SYSTEM
+
+BATCH = 1000  # messages that one transaction adopts
+
+
+class _Name(NamedTuple):
+    """A file in new/ or cur/, in the order in which messages are adopted: by the number their names begin with."""
+
+    order: int
+    name: str
+    leaf: int
+
+    @property
+    def path(self) -> str:
+        return f"{LEAVES[self.leaf]}/{self.name}"
+
+
+class _Row(NamedTuple):
+    """What is known under a base name: in which mailbox (0: it is to be removed), and the file's recorded name."""
+
+    base: str
+    mailbox: int
+    directory: str
+    uid: int
+    flags: int
+    leaf: int
+    tail: str
+    shown: int
+
+    @property
+    def path(self) -> str:
+        return f"{LEAVES[self.leaf]}/{self.base}{self.tail}"
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction does about some names."""
+
+    found: list[Found] = field(default_factory=list)
+    renamed: list[tuple[_Row, _Name]] = field(default_factory=list)
+    debris: list[_Name] = field(default_factory=list)
+    inodes: dict[str, int] = field(default_factory=dict)  # of the files that are messages by this batch, by base name
+
+
+def refresh(index: Index, key: Key, settle: bool = False, force: bool = False) -> bool:
+    """Bring a mailbox's rows in step with its directories, if their times say that there is something new; True when
+    rows changed. `settle`: look also where only we were seen to change something. `force`: look anyway."""
+    row = index.mailbox(key)
+    path = index.path(row)
+    stamps = [stamp for leaf in LEAVES if (stamp := index.disk.stamp(f"{path}/{leaf}")) is not None]
+    if len(stamps) != len(LEAVES):
+        raise MailboxGone(f"{path}: its directories are gone")
+    times = [_trusted(index, stamp) for stamp in stamps]
+    looked = [
+        force or not times[NEW] or row.new_time != times[NEW],
+        # A cur/ that only we have changed may be young.
+        force or stamps[CUR].changed != row.cur_time or (settle and bool(row.doubt and times[CUR])),
+    ]
+    if not any(looked):
+        return False
+    leaves = [leaf for leaf in (NEW, CUR) if looked[leaf]]
+    extra, missing = _compare(index, row, path, leaves)
+    changed = False
+    start = 0
+    while start < len(extra) or missing:
+        with index.write() as writing:
+            row = writing.mailbox(key)
+            changed = _settle(index, writing, row, extra[start : start + BATCH], missing) or changed
+        start += BATCH
+        missing = []
+    _remember(index, key, row, times, looked)
+    return changed
+
+
+@contextmanager
+def own_change(index: Index, writing: Writing, mailbox: MailboxRow) -> Iterator[None]:
+    """What the block changes in the mailbox's cur/ is our own: it is no reason to read the directory again, unless it
+    was to be read before. Somebody else's change within the same moment is found by the next `settle`."""
+    path = f"{index.path(mailbox)}/{LEAVES[CUR]}"
+    (known,) = writing.execute("SELECT cur_time FROM mailbox WHERE id = ?", (mailbox.id,)).fetchall()[0]
+    before = index.disk.stamp(path)
+    yield
+    after = index.disk.stamp(path)
+    if before is not None and after is not None and before.changed == known:
+        writing.execute("UPDATE mailbox SET cur_time = ?, doubt = 1 WHERE id = ?", (after.changed, mailbox.id))
+
+
+def _trusted(index: Index, stamp: Stamp) -> int:
+    """A directory's time, or 0 when it may change once more without another time."""
+    return 0 if index.clock.now() - stamp.changed / 1e9 < YOUNG_SECONDS else stamp.changed
+
+
+def _remember(index: Index, key: Key, row: MailboxRow, times: list[int], looked: list[bool]) -> None:
+    """Note the times of what was looked at, unless they say that it must be looked at again."""
+    new, cur = (time if seen else None for time, seen in zip(times, looked, strict=True))
+    doubt = 0 if cur else row.doubt
+    wanted = (row.new_time if new is None else new, row.cur_time if cur is None else cur, doubt)
+    if wanted == (row.new_time, row.cur_time, row.doubt):
+        return
+    with index.write() as writing:
+        now = writing.mailbox(key)
+        if (now.new_time, now.cur_time) == (row.new_time, row.cur_time):
+            writing.execute("UPDATE mailbox SET new_time = ?, cur_time = ?, doubt = ? WHERE id = ?", (*wanted, key.id))
+
+
+def _names(index: Index, path: str, leaf: int) -> list[str]:
+    return [name for name in index.disk.names(f"{path}/{LEAVES[leaf]}") if name[0] != "."]
+
+
+def _compare(index: Index, row: MailboxRow, path: str, leaves: Sequence[int]) -> tuple[list[_Name], list[int]]:
+    """Names without a row, in the order in which they are adopted; UIDs of rows without a name."""
+    extra: list[_Name] = []
+    missing: list[int] = []
+    for leaf in leaves:
+        # The rows before the names: what is adopted meanwhile by others then looks new, and is looked at again.
+        # (`leaf` as a literal: only then its index of the few in new/ is used.)
+        rows = index.read(f"SELECT base || tail, uid FROM message WHERE mailbox = ? AND leaf = {leaf}", (row.id,))
+        pending = index.read("SELECT base || tail FROM removal WHERE directory = ? AND leaf = ?", (row.directory, leaf))
+        there = set(_names(index, path, leaf))
+        expected: dict[str, int] = dict(rows)
+        debris = {name for (name,) in pending}
+        extra += [_Name(_order(name), name, leaf) for name in there - expected.keys() - debris]
+        missing += [expected[name] for name in expected.keys() - there]
+    extra.sort()
+    return extra, missing
+
+
+def _order(name: str) -> int:
+    digits = name.partition(".")[0]
+    return int(digits) if digits.isdecimal() and len(digits) < 16 else 0
+
+
+def _settle(index: Index, writing: Writing, row: MailboxRow, names: list[_Name], missing: list[int]) -> bool:
+    """Settle some differences; True when a row changed."""
+    path = index.path(row)
+    batch = _Batch()
+    known = _look_up(writing, {base_of(name.name) for name in names})
+    for name in names:
+        stamp = index.disk.stamp(f"{path}/{name.path}")
+        # Removed or renamed meanwhile? Then its other name is seen now or at the next look.
+        if stamp is not None:
+            _sort_out(index, row, name, known.get(base_of(name.name), []), stamp, batch)
+    gone = _confirm(index, writing, row, missing, {old.uid for old, _ in batch.renamed})
+    for leaf in {found.leaf for found in batch.found} | {name.leaf for _, name in batch.renamed}:
+        index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")
+    _rename(writing, row, batch.renamed)
+    for name in batch.debris:
+        base = base_of(name.name)
+        writing.execute(
+            "INSERT INTO removal (hash, directory, base, leaf, tail, content) VALUES (?, ?, ?, ?, ?, 0)",
+            (hash_of(base), row.directory, base, name.leaf, name.name[len(base) :]),
+        )
+    insert(writing, row, batch.found, index.clock.now())
+    if gone:
+        forget(writing, row, gone)
+        writing.release_contents([message.content for message in gone])
+    return bool(batch.found or batch.renamed or gone)
+
+
+def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stamp: Stamp, batch: _Batch) -> None:
+    """Decide what a name is, whose base name is known by `rows`."""
+    base = base_of(name.name)
+    if any(known.mailbox == row.id and known.path == name.path for known in rows):
+        return  # another process has adopted it
+    verdict = _NEW
+    if base in batch.inodes:
+        verdict = _DEBRIS if batch.inodes[base] == stamp.inode else _OTHER
+    elif any(not known.mailbox for known in rows):
+        verdict = _DEBRIS
+    elif rows:
+        verdict = _OTHER
+        for known in rows:
+            there = index.disk.stamp(f"{index.layout.path(known.directory)}/{known.path}")
+            if there is not None:
+                verdict = _DEBRIS if there.inode == stamp.inode else _OTHER
+                break
+            if known.mailbox == row.id:
+                batch.inodes[base] = stamp.inode
+                batch.renamed.append((known, name))
+                return
+    if verdict is _DEBRIS:
+        batch.debris.append(name)
+        return
+    tail = name.name[len(base) :]
+    if verdict is _OTHER or not base or not name.name.isprintable():
+        tail = tail if tail.isprintable() else FLAGS_MARK
+        base = base_name(stamp.changed / 1e9, entropy.octets(8).hex(), stamp.size, index.hostname)
+        index.disk.rename(f"{index.path(row)}/{name.path}", base + tail)
+    batch.inodes[base] = stamp.inode
+    received = stamp.changed // 1_000_000_000
+    batch.found.append(Found(base, name.leaf, tail, flags_of(tail), stamp.size, 0, received))
+
+
+_DEBRIS, _OTHER, _NEW = "debris", "other", "new"
+
+
+def _look_up(writing: Writing, bases: set[str]) -> dict[str, list[_Row]]:
+    """What the index knows under these base names, in all mailboxes of the account."""
+    found: dict[str, list[_Row]] = {}
+    hashes = json.dumps([hash_of(base) for base in bases if base.isprintable()])
+    rows = writing.execute(
+        "SELECT m.base, m.mailbox, b.directory, m.uid, m.flags, m.leaf, m.tail, m.shown FROM json_each(?1) AS j"
+        " CROSS JOIN message AS m ON m.hash = j.value JOIN mailbox AS b ON b.id = m.mailbox UNION ALL"
+        " SELECT base, 0, directory, 0, 0, leaf, tail, 0 FROM json_each(?1) AS j CROSS JOIN removal AS r"
+        " ON r.hash = j.value",
+        (hashes,),
+    )
+    for values in rows:
+        if values[0] in bases:
+            found.setdefault(values[0], []).append(_Row(*values))
+    return found
+
+
+def _rename(writing: Writing, row: MailboxRow, renamed: list[tuple[_Row, _Name]]) -> None:
+    """Record new names; a flag that the name has gained or lost since we knew it, somebody has set or cleared."""
+    touched: list[int] = []
+    delta = Delta()
+    for old, name in renamed:
+        tail = name.name[len(old.base) :]
+        shown = flags_of(tail)
+        flags = (old.flags | (shown & ~old.shown)) & ~(old.shown & ~shown & SYSTEM)
+        modseq = ""
+        if flags != old.flags:
+            touched.append(old.uid)
+            delta.unseen += (not flags & SEEN) - (not old.flags & SEEN)
+            delta.deleted += bool(flags & DELETED) - bool(old.flags & DELETED)
+            modseq = f", modseq = {writing.modseq}"
+        writing.execute(
+            f"UPDATE message SET leaf = ?, tail = ?, shown = ?, flags = ?{modseq} WHERE mailbox = ? AND uid = ?",
+            (name.leaf, tail, shown, flags, row.id, old.uid),
+        )
+    if touched:
+        writing.touch(row.id, NumberSet.of(touched), delta)
+
+
+def _confirm(
+    index: Index, writing: Writing, row: MailboxRow, missing: list[int], renamed: set[int]
+) -> list[Gone]:
+    """Rows whose file is gone, now that it is looked for a second time and nobody of ours can change it."""
+    if not missing:
+        return []
+    path = index.path(row)
+    try:
+        # new/ before cur/: a file moves in this direction, and would be missed otherwise.
+        there = {base_of(name) for leaf in (NEW, CUR) for name in _names(index, path, leaf)}
+    except Missing as error:
+        raise MailboxGone(f"{path}: its directories are gone") from error
+    gone = []
+    for uid in sorted(set(missing) - renamed):
+        rows = writing.execute(f"SELECT {GONE} FROM message WHERE mailbox = ? AND uid = ?", (row.id, uid)).fetchall()
+        if rows and rows[0][5] not in there:
+            gone.append(Gone(*rows[0]))
+    return gone

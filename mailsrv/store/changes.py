@@ -1,0 +1,112 @@
+"""What has changed in a mailbox since a modseq (RFC 7162), which UIDs there are, and rows by UID.
+
+Only reads. Each answer may know more than it was asked for (a change that came between two statements), never less:
+what is asked with its modseq the next time repeats the difference.
+
+Diagnostics: MailboxGone, StorageError.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+
+from mailsrv.imap.numbers import EMPTY, NumberSet
+from mailsrv.store.database import Row
+from mailsrv.store.index import Index, Key, MailboxRow, selections
+from mailsrv.store.refusals import MailboxGone
+from mailsrv.store.values import Changes
+
+# What `rows` can be asked for: name -> (expression, table to be joined).
+_COLUMNS = {
+    "uid": ("m.uid", ""),
+    "flags": ("m.flags", ""),
+    "modseq": ("m.modseq", ""),
+    "size": ("m.size", ""),
+    "received": ("m.received", ""),
+    "saved": ("m.saved", ""),
+    "content": ("m.content", ""),
+    "base": ("m.base", ""),
+    "path": ("CASE m.leaf WHEN 0 THEN 'new/' ELSE 'cur/' END || m.base || m.tail", ""),
+    "emailid": ("content.emailid", "LEFT JOIN content ON content.id = m.content"),
+    **{
+        name: (f"ready.{name}", "LEFT JOIN ready ON ready.content = m.content")
+        for name in ("header_size", "envelope", "structure", "fields", "preview")
+    },
+}
+COLUMNS = frozenset(_COLUMNS)
+
+_BATCH = 5000  # rows that are in memory at once
+
+
+def view(index: Index, key: Key) -> "tuple[array[int], int, int]":
+    """All UIDs, highestmodseq, uidnext, of one moment."""
+    rows = index.read(
+        "SELECT messages, highestmodseq, uidnext, uidvalidity, low, high,"
+        " CASE WHEN high - low + 1 > messages THEN (SELECT group_concat(uid) FROM message WHERE mailbox = ?1) END"
+        " FROM (SELECT *, (SELECT min(uid) FROM message WHERE mailbox = ?1) AS low,"
+        " (SELECT max(uid) FROM message WHERE mailbox = ?1) AS high FROM mailbox WHERE id = ?1)",
+        (key.id,),
+    )
+    if not rows or rows[0][3] != key.uidvalidity:
+        raise MailboxGone("the mailbox was deleted, or its UIDs are no longer valid")
+    _, highestmodseq, uidnext, _, low, high, text = rows[0]
+    if low is None:
+        return array("I"), highestmodseq, uidnext
+    if text is None:
+        return array("I", range(low, high + 1)), highestmodseq, uidnext
+    return array("I", map(int, text.split(","))), highestmodseq, uidnext
+
+
+def since(index: Index, key: Key, modseq: int, uids: NumberSet | None = None) -> Changes:
+    """What changed after `modseq` among `uids` (None: all)."""
+    row = index.mailbox(key)
+    if row.highestmodseq <= modseq:
+        return Changes(row.highestmodseq, row.uidnext, [], EMPTY)
+    touched = uids
+    if modseq >= row.logged:
+        logged = index.read("SELECT uids FROM change WHERE mailbox = ? AND modseq > ?", (key.id, modseq))
+        touched = _parse(",".join(text for (text,) in logged))
+        if uids is not None:
+            touched = touched & uids
+    flags: list[tuple[int, int, int]] = []
+    for condition, values in selections(touched):
+        flags += index.read(
+            f"SELECT uid, flags, modseq FROM message WHERE mailbox = ? AND {condition} AND modseq > ? ORDER BY uid",
+            (key.id, *values, modseq),
+        )
+    vanished = _vanished(index, row, modseq)
+    return Changes(row.highestmodseq, row.uidnext, flags, vanished if uids is None else vanished & uids)
+
+
+def _vanished(index: Index, row: MailboxRow, modseq: int) -> NumberSet:
+    if modseq >= row.remembered:
+        gone = index.read("SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ?", (row.id, modseq))
+        return NumberSet.of(uid for (uid,) in gone) if gone else EMPTY
+    # Too long ago: everything that could have been there and is not (RFC 7162 section 3.2.6 allows it).
+    there = index.read("SELECT uid FROM message WHERE mailbox = ? ORDER BY uid", (row.id,))
+    return NumberSet([(1, row.uidnext - 1)] if row.uidnext > 1 else []) - NumberSet.of_sorted([u for (u,) in there])
+
+
+def _parse(text: str) -> NumberSet:
+    pairs = [part.partition(":") for part in text.split(",")] if text else []
+    return NumberSet((int(first), int(last or first)) for first, _, last in pairs)
+
+
+def rows(index: Index, key: Key, uids: NumberSet | None, columns: Sequence[str]) -> Iterator[Row]:
+    """Columns (of COLUMNS) of messages by ascending UID, a batch in memory at a time."""
+    index.mailbox(key)
+    wanted = [_COLUMNS[name] for name in columns]
+    joins = " ".join(dict.fromkeys(join for _, join in wanted if join))
+    own = columns.index("uid") if "uid" in columns else -1
+    listed = ", ".join(expression for expression, _ in wanted) + (", m.uid" if own < 0 else "")
+    for condition, values in selections(uids):
+        last = 0
+        while True:
+            batch = index.read(
+                f"SELECT {listed} FROM message AS m {joins} WHERE m.mailbox = ? AND m.{condition} AND m.uid > ?"
+                f" ORDER BY m.uid LIMIT {_BATCH}",
+                (key.id, *values, last),
+            )
+            yield from batch if own >= 0 else [row[:-1] for row in batch]
+            if len(batch) < _BATCH:
+                break
+            last = batch[-1][own]

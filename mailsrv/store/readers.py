@@ -1,0 +1,85 @@
+"""The readers of one process, by account: each account's index is opened once, and few of them stay open.
+
+Diagnostics: `reader` raises ValueError for what is no account's name, and StorageError when its Maildir cannot be made.
+"""
+
+import threading
+from collections import OrderedDict
+
+from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk
+from mailsrv.store.account import Store
+from mailsrv.store.index import Index
+from mailsrv.store.layout import Layout
+from mailsrv.store.notify import Announcer
+from mailsrv.store.quota import Quota
+from mailsrv.store.reader import Reader
+from mailsrv.store.values import Usage
+
+OPEN = 16  # accounts whose connections stay open when nobody uses them
+
+
+class Readers:
+    """Threads may share it. `quota` is told what is added and removed here, for deliveries count with its file."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        data_dir: str,
+        clock: Clock,
+        hostname: str,
+        announcer: Announcer | None = None,
+        quota: Quota | None = None,
+    ) -> None:
+        self._disk = disk
+        self._data_dir = data_dir
+        self._clock = clock
+        self._hostname = hostname
+        self._announcer = announcer
+        self._quota = quota
+        self._store = Store(disk, data_dir)
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, Index] = OrderedDict()
+
+    def reader(self, account: str, limits: Usage | None = None) -> Reader:
+        """The reader of an account, whose Maildir is made if it is missing."""
+        index = self._index(account)
+        return Reader(
+            account,
+            index,
+            limits or Usage(),
+            lambda: self._announce(account),
+            lambda octets, messages: self._count(account, octets, messages),
+        )
+
+    def close(self) -> None:
+        """Close what is idle."""
+        with self._lock:
+            for index in self._open.values():
+                index.close()
+            self._open.clear()
+
+    def _index(self, account: str) -> Index:
+        with self._lock:
+            index = self._open.get(account)
+            if index is not None:
+                self._open.move_to_end(account)
+                return index
+        layout = Layout.of(self._data_dir, account)
+        self._store.prepare(account)
+        new = Index(self._disk, self._clock, layout, self._hostname)
+        with self._lock:
+            index = self._open.setdefault(account, new)
+            self._open.move_to_end(account)
+            dropped = self._open.popitem(last=False)[1] if len(self._open) > OPEN else None
+        if dropped is not None:
+            dropped.close()  # readers that have it open it again
+        return index
+
+    def _announce(self, account: str) -> None:
+        if self._announcer is not None:
+            self._announcer.announce(account)
+
+    def _count(self, account: str, octets: int, messages: int) -> None:
+        if self._quota is not None:
+            self._quota.add(account, octets, messages)

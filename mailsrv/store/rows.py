@@ -1,0 +1,122 @@
+"""How messages get rows: by adoption, appending, copying and moving alike; and how they lose them.
+
+Within a transaction of the index, and on it alone: no file is touched here. What is removed leaves a row in `removal`
+for each file that must go, which is debris until it has gone: it is not adopted again.
+
+Diagnostics: TooMany when a mailbox has no UIDs left.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.index import MAX_UID, Delta, MailboxRow, Writing
+from mailsrv.store.message import flags_of, hash_of
+from mailsrv.store.refusals import TooMany
+from mailsrv.store.values import DELETED, SEEN
+
+NEW, CUR = 0, 1  # `leaf`
+LEAVES = ("new", "cur")
+
+
+class Found(NamedTuple):
+    """A message that is to get a row: its file's names, flags, octets, content (0: a new one) and internal date."""
+
+    base: str
+    leaf: int
+    tail: str
+    flags: int
+    size: int
+    content: int
+    received: int
+
+    @property
+    def path(self) -> str:
+        """Relative to the mailbox's Maildir."""
+        return f"{LEAVES[self.leaf]}/{self.base}{self.tail}"
+
+
+class Gone(NamedTuple):
+    """A message that is to lose its row."""
+
+    uid: int
+    flags: int
+    size: int
+    content: int
+    hash: int
+    base: str
+    leaf: int
+    tail: str
+
+
+GONE = "uid, flags, size, content, hash, base, leaf, tail"
+
+
+def emailid_of(base: str) -> str:
+    """The object id (RFC 8474 section 5) of what lies under a base name; copies of it keep it."""
+    return f"M{hashlib.sha256(base.encode()).hexdigest()[:24]}"
+
+
+def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now: float) -> list[int]:
+    """Give messages the next UIDs, in their order. Raises TooMany."""
+    count = len(messages)
+    (first,) = writing.execute("SELECT uidnext FROM mailbox WHERE id = ?", (mailbox.id,)).fetchall()[0]
+    if not count:
+        return []
+    if first + count > MAX_UID:
+        raise TooMany("the mailbox has no UIDs left: move its messages to a new one")
+    modseq = writing.modseq
+    fresh = sum(not message.content for message in messages)
+    content = writing.take_contents(fresh) if fresh else 0
+    contents, rows = [], []
+    delta = Delta(messages=count)
+    for uid, message in enumerate(messages, first):
+        base, leaf, tail, flags, size, shared, received = message
+        if not shared:
+            shared = content
+            content += 1
+            contents.append((shared, emailid_of(base)))
+        rows.append(
+            (
+                mailbox.id, uid, flags, modseq, size, shared, hash_of(base), base, leaf, tail, flags_of(tail),
+                received, int(now),
+            )
+        )  # fmt: skip
+        delta.octets += size
+        delta.unseen += not flags & SEEN
+        delta.deleted += bool(flags & DELETED)
+    writing.connection.executemany("INSERT INTO content VALUES (?, ?, 1)", contents)
+    writing.connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    copied = [(message.content,) for message in messages if message.content]
+    writing.connection.executemany("UPDATE content SET copies = copies + 1 WHERE id = ?", copied)
+    writing.touch(mailbox.id, NumberSet([(first, first + count - 1)]), delta, first + count)
+    return list(range(first, first + count))
+
+
+def remove(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone], moved: bool = False) -> None:
+    """Take rows away, remember their UIDs, and let their files be removed. `moved`: the file has another name, and its
+    content another row."""
+    writing.connection.executemany(
+        "INSERT INTO removal (hash, directory, base, leaf, tail, content) VALUES (?, ?, ?, ?, ?, ?)",
+        [(m.hash, mailbox.directory, m.base, m.leaf, m.tail, 0 if moved else m.content) for m in messages],
+    )
+    forget(writing, mailbox, messages)
+    if moved:
+        writing.connection.executemany(
+            "UPDATE content SET copies = copies - 1 WHERE id = ?", [(m.content,) for m in messages]
+        )
+
+
+def forget(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> None:
+    """Take rows away and remember their UIDs; their files are gone, or are somebody else's business."""
+    uids = [message.uid for message in messages]
+    writing.vanish(mailbox.id, uids)
+    writing.connection.executemany("DELETE FROM message WHERE mailbox = ? AND uid = ?", [(mailbox.id, u) for u in uids])
+    delta = Delta(
+        messages=-len(messages),
+        unseen=-sum(not message.flags & SEEN for message in messages),
+        deleted=-sum(bool(message.flags & DELETED) for message in messages),
+        octets=-sum(message.size for message in messages),
+    )
+    writing.touch(mailbox.id, NumberSet(), delta)
