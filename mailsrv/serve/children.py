@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from mailsrv.errors import ConfigError, Exit, MailsrvError, Refused
 from mailsrv.serve.bans import Bans
-from mailsrv.serve.counts import Counts
-from mailsrv.serve.generation import RUNNER, Child, Generation, kind_of
+from mailsrv.serve.counts import IMAP, MAIL, Counts
+from mailsrv.serve.generation import IMAPD, RUNNER, Child, Generation, kind_of, listens
 from mailsrv.serve.premises import Premises
 from mailsrv.serve.privileges import Identity
 from mailsrv.serve.signals import Signals
-from mailsrv.serve.worker import Build, Channel, Work, WorkerContext
+from mailsrv.serve.worker import BoundListener, Build, Channel, Work, WorkerContext
 from mailsrv.system import events
 from mailsrv.system.clock import Clock
 from mailsrv.system.log import Log
@@ -145,7 +145,7 @@ class Children:
                 tls=generation.tls,
                 log=log,
                 clock=services.clock,
-                counts=services.counts.writer(slot),
+                counts=services.counts.writer(slot, IMAP if number > IMAPD else MAIL),
                 bans=services.bans,
                 slot=slot,
                 number=number,
@@ -153,7 +153,7 @@ class Children:
                 generation=generation.number,
             )
             work = Work(context, services.build(context), channel, self._has_successor)
-            work.run(generation.listeners, signals.socket)
+            work.run(_keep_listeners(generation, number), signals.socket)
         except MailsrvError as error:
             channel.send(f"failed {error}")
             if not isinstance(error, ConfigError | Refused):
@@ -167,8 +167,16 @@ class Children:
         return self._services.premises.holder() not in ("", self._supervisor)
 
 
+def _keep_listeners(generation: Generation, number: int) -> list[BoundListener]:
+    """The sockets that this process accepts from. It closes the others: held open, they would outlive their server."""
+    for listener in generation.listeners:
+        if not listens(number, listener.config):
+            listener.socket.close()
+    return [listener for listener in generation.listeners if listens(number, listener.config)]
+
+
 def _title(number: int) -> str:
-    return kind_of(number) if number == RUNNER else f"{kind_of(number)} {number}"
+    return kind_of(number) if number == RUNNER else f"{kind_of(number)} {number % IMAPD}"
 
 
 def _report(log: Log, kind: str, hook: threading.ExceptHookArgs) -> None:

@@ -23,7 +23,7 @@ from mailsrv.serve.bans import network_of
 from mailsrv.serve.sessions import Session, SessionHandle, SessionTable
 from mailsrv.system.clock import Clock
 
-SLOTS = 160  # two generations of at most 64 workers, and those that are about to be cleared
+SLOTS = 320  # two generations of at most 64 smtpd and 64 imapd, and those that are about to be cleared
 
 TOTALS = (
     "connections",
@@ -45,7 +45,7 @@ PARTS = 5
 # A slot's regions, in octets from its beginning; every one begins on a page, so that what is not used costs no
 # memory.
 _PAGE = 4096
-_HEADER = 0  # u64: open connections, then the totals
+_HEADER = 0  # u64: open connections, then the totals; the last: what the process serves
 _STAMPS = 512  # u64: which part of time each failure table is about
 _CONNECTIONS = _PAGE
 _FAILURES = _CONNECTIONS + ROWS * WIDTH * 4
@@ -55,7 +55,8 @@ _SLOT_OCTETS = (_SESSIONS + sessions.OCTETS + _PAGE - 1) // _PAGE * _PAGE
 # Before the slots lies a page with an octet for each: whether it is in use. Readers touch no other slot.
 _SLOTS_BEGIN = _PAGE
 
-_OPEN, _FIRST_TOTAL = 0, 1
+_OPEN, _FIRST_TOTAL, _SERVICE = 0, 1, _STAMPS // 8 - 1
+MAIL, IMAP = 0, 1  # what a process serves: each has its own bound of connections
 _INDEX = {name: _FIRST_TOTAL + position for position, name in enumerate(TOTALS)}
 
 
@@ -119,9 +120,10 @@ class Counts:
                 if count and mine is not None:
                     mine[cell] = min(mine[cell] + count, 0xFFFF)
 
-    def writer(self, number: int) -> "WorkerCounts":
-        """The counts as the process of slot `number` uses them."""
-        return WorkerCounts(self, self._slots[number])
+    def writer(self, number: int, service: int = MAIL) -> "WorkerCounts":
+        """The counts as the process of slot `number` uses them, which serves MAIL or IMAP."""
+        self._slots[number].header[_SERVICE] = service
+        return WorkerCounts(self, self._slots[number], service)
 
     def forget(self, client: str) -> None:
         """Forget the failed logins that slot 0 keeps of an address; every worker forgets its own."""
@@ -131,14 +133,20 @@ class Counts:
         """Every total since the server started."""
         return {name: sum(slot.header[index] for slot in self._used()) for name, index in _INDEX.items()}
 
-    def total(self) -> int:
-        """Open connections in all."""
-        return sum(slot.header[_OPEN] for slot in self._used())
+    def total(self, service: int | None = None) -> int:
+        """Open connections in all, or those of one service."""
+        return sum(
+            slot.header[_OPEN] for slot in self._used() if service is None or slot.header[_SERVICE] == service
+        )
 
     def sessions(self) -> list[Session]:
         """Everybody connected now, the oldest first."""
         found = [session for slot in self._used() for session in slot.sessions.read()]
         return sorted(found, key=lambda session: session.since)
+
+    def sessions_of(self, account: str) -> int:
+        """How many sessions an account has now."""
+        return sum(slot.sessions.count(account) for slot in self._used())
 
     def connections(self, client: str) -> int:
         """Open connections of an address."""
@@ -187,12 +195,17 @@ class Counts:
 class WorkerCounts:
     """One process's hand in the table: it alone writes its slot."""
 
-    def __init__(self, counts: Counts, slot: _Slot) -> None:
+    def __init__(self, counts: Counts, slot: _Slot, service: int) -> None:
         self._counts = counts
         self._slot = slot
+        self._service = service
         self._lock = threading.Lock()
-        self.total = counts.total
         self.failures = counts.failures
+        self.sessions_of = counts.sessions_of
+
+    def total(self) -> int:
+        """Open connections of all processes that serve what this one does."""
+        return self._counts.total(self._service)
 
     def opened(self, client: str) -> int:
         """A connection of `client` was accepted: count it, and give how many it has now, this one included."""

@@ -9,18 +9,24 @@ import os
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mailsrv.config.schema import Config
+from mailsrv.config.schema import Config, ListenerConfig
 from mailsrv.serve.worker import BoundListener, Channel
 from mailsrv.system.log import Log
 from mailsrv.system.tls import Pair, ServerTls, fingerprint
 
 
 RUNNER = 0  # the number of the process that runs the queue
+IMAPD = 100  # before the numbers of those that serve IMAP: 101 is the first
 
 
 def kind_of(number: int) -> str:
     """What a process does, by its number, as the log and `mailsrv status` name it."""
-    return "runner" if number == RUNNER else "smtpd"
+    return "runner" if number == RUNNER else "imapd" if number > IMAPD else "smtpd"
+
+
+def listens(number: int, listener: ListenerConfig) -> bool:
+    """Whether a process accepts from a listener."""
+    return number != RUNNER and listener.is_imap == (number > IMAPD)
 
 
 class State(Enum):
@@ -53,8 +59,8 @@ def pairs_of(config: Config) -> list[Pair]:
 
 @dataclass(slots=True)
 class Generation:
-    """Processes by their number: smtpd 1 to `workers`, and RUNNER where there is one; a number may be missing while its
-    back-off runs.
+    """Processes by their number: smtpd 1 to `workers`, imapd behind IMAPD, and RUNNER where there is one; a number may
+    be missing while its back-off runs.
     """
 
     number: int
@@ -68,14 +74,23 @@ class Generation:
 
     @property
     def workers(self) -> int:
-        """How many workers it should have. Two per core: while one interpreter's threads wait for their turn, the other
+        """How many smtpd it should have. Two per core: while one interpreter's threads wait for their turn, the other
         uses the core (measured: 7 to 14 % more messages over 10 connections, for 9 MiB of memory each)."""
         return self.config.limits.workers or 2 * len(os.sched_getaffinity(0))
 
     @property
+    def imapd_workers(self) -> int:
+        """How many imapd it should have: one per core, since most sessions wait, and the memory of a process is that of
+        many sessions."""
+        if not any(listener.config.is_imap for listener in self.listeners):
+            return 0
+        return self.config.limits.imapd_workers or len(os.sched_getaffinity(0))
+
+    @property
     def numbers(self) -> list[int]:
         """The processes that it should have."""
-        return [*range(1, self.workers + 1), *([RUNNER] if self.has_runner else [])]
+        imapd = range(IMAPD + 1, IMAPD + self.imapd_workers + 1)
+        return [*range(1, self.workers + 1), *imapd, *([RUNNER] if self.has_runner else [])]
 
     def is_ready(self) -> bool:
         """Whether every process serves."""

@@ -102,7 +102,7 @@ class Premises:
         self._disk.replace(self.path(PID), f"{os.getpid()}\n".encode(), 0o644)
         wait = "waiting for the workers of an earlier server to end"
         if not self._wait_for(self._set, SET_SECONDS, lambda: say(wait)):
-            text = "workers of an earlier server do not end; `ps -ef | grep 'mailsrv: smtpd'` finds them"
+            text = "workers of an earlier server do not end; `ps -ef | grep 'mailsrv: '` finds them"
             raise Refused(f"{self.data_dir}: {text}")
 
     def _wait_for(self, lock: Lock, seconds: float, tell: Callable[[], None]) -> bool:

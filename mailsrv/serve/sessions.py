@@ -74,6 +74,17 @@ class SessionTable:
         """How much of the memory was ever written."""
         return _BOUND_OCTETS + self._bound[0] * _ROW_OCTETS
 
+    def count(self, account: str) -> int:
+        """How many sessions of an account are shown. Found by one search through the memory: it is asked at logins."""
+        name = _fit(account, 64).ljust(64, b"\0")
+        octets = bytes(self._octets[: self.used_octets()])
+        found, at = 0, octets.find(name)
+        while at >= 0:
+            row, offset = divmod(at - _BOUND_OCTETS, _ROW_OCTETS)
+            found += offset == _ACCOUNT_OFFSET and octets[_BOUND_OCTETS + row * _ROW_OCTETS]
+            at = octets.find(name, at + 1)
+        return found
+
     def read(self) -> Iterator[Session]:
         """Every session that is shown."""
         for row in range(min(self._bound[0], ROWS)):
