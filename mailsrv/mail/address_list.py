@@ -29,6 +29,7 @@ _COMMENT = re.compile(rb"[^()\\]++|\\.|([()])|\\\Z", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 MAX_ADDRESSES = 10_000  # elements of one field that are read: two octets are enough for one
 _MAX_COMMENT_DEPTH = 100
+_MAX_UNUSUAL = 1 << 16  # octets of one field that are read word by word
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ def read_addresses(value: bytes) -> list[ListedAddress]:
     text = unfold(value)
     found: list[ListedAddress] = []
     position = 0
-    while position < len(text) and len(found) < MAX_ADDRESSES:
+    unusual = _MAX_UNUSUAL
+    while position < len(text) and len(found) < MAX_ADDRESSES and unusual > 0:
         match = _USUAL.match(text, position)
         if match is None:
-            _Elements(found).read(text, position)
-            break
+            end = _Elements(found).read(text, position, min(position + unusual, len(text)))
+            unusual -= end - position
+            position = end
+            continue
         quoted, bare, inner, inner_domain, local_part, domain = match.groups()
         if inner is not None:
             name = quoted if bare is None else bare.rstrip(b" ")
@@ -89,7 +93,8 @@ def display_key(value: bytes) -> str:
 
 @dataclass(slots=True)
 class _Elements:
-    """The element that is being read, from its words: pairs of a text and whether space stood before it."""
+    """The element that is being read, or the elements of a group, from words: pairs of a text and whether space stood
+    before it."""
 
     found: list[ListedAddress]
     words: list[tuple[bytes, bool]] = field(default_factory=list)
@@ -100,10 +105,12 @@ class _Elements:
     is_behind: bool = False  # an address in angle brackets, with no comma since: without an @, this is none
     at: int = -1  # the index in `words` of the @ before the domain
 
-    def read(self, text: bytes, position: int) -> None:
-        """Everything from `position` on."""
+    def read(self, text: bytes, position: int, limit: int) -> int:
+        """Read from `position` to behind the next comma outside of a group, or to `limit`; give the index there."""
         spaced = False
-        while (match := _TOKEN.match(text, position)) and len(self.found) < MAX_ADDRESSES:  # every octet begins a token
+        while (match := _TOKEN.match(text, position, limit)) and len(
+            self.found
+        ) < MAX_ADDRESSES:  # every octet begins a token
             position = match.end()
             kind = match.lastgroup
             if kind is None:
@@ -113,18 +120,21 @@ class _Elements:
             if kind == "quoted":
                 self.words.append((_ESCAPE.sub(rb"\1", token), spaced))
             elif token == b"(":
-                position, comment = _read_comment(text, position)
+                position, comment = _read_comment(text, position, limit)
                 self.comment = self.comment or comment
                 spaced = True
                 continue
             elif kind == "special" and token in b"<>,:;@":
                 self._take_special(token, spaced)
+                if token == b"," and not self.words and not self.in_group:
+                    break
             else:
                 self.words.append((token, spaced))
             spaced = False
         self._end_address()
         if self.in_group:
             self.found.append(GROUP_END)
+        return position
 
     def _take_special(self, token: bytes, spaced: bool) -> None:
         if token == b"@":
@@ -177,18 +187,18 @@ class _Elements:
         self._begin()
 
 
-def _read_comment(text: bytes, position: int) -> tuple[int, bytes]:
+def _read_comment(text: bytes, position: int, limit: int) -> tuple[int, bytes]:
     """The index behind a comment that opened before `position`, and its text; an unended one takes the rest."""
     depth = 1
     start = position
-    for match in _COMMENT.finditer(text, position):
+    for match in _COMMENT.finditer(text, position, limit):
         if match[1] == b"(":
             depth = min(depth + 1, _MAX_COMMENT_DEPTH)
         elif match[1] == b")":
             depth -= 1
             if not depth:
                 return match.end(), _ESCAPE.sub(rb"\1", text[start : match.start()]).strip()
-    return len(text), _ESCAPE.sub(rb"\1", text[start:]).strip()
+    return limit, _ESCAPE.sub(rb"\1", text[start:limit]).strip()
 
 
 def _last_beginning(words: list[tuple[bytes, bool]]) -> int:

@@ -34,6 +34,7 @@ from mailsrv.mail.windows import Windows
 MAX_DEPTH = 20  # of multiparts and messages in each other
 MAX_PARTS = 1000  # of a whole message
 MAX_HEADER = 1 << 20  # octets of one header that are read; the header itself may be longer
+MAX_ENCLOSED = 1 << 20  # octets of the headers of all enclosed messages that are kept
 MAX_BOUNDARY = 998  # octets: RFC 2046 allows 70, and a line has no more than this
 MAX_LOOKALIKES = 10_000  # lines of a whole message that begin with a boundary of it and are none
 _MAX_PADDING = 200  # octets of white space behind a boundary
@@ -63,7 +64,7 @@ class Part:
     """A part, or a message as a whole. Names and words that compare without case are in lower case; other values are as
     sent, unfolded; what is absent is None. `header` counts its empty line and `body` follows it at once. `lines` is the
     number of line ends of the body of a text or message, 0 for other parts. A message's one element of `parts` is the
-    message that it holds, whose header's octets (up to MAX_HEADER) are `enclosed_header`."""
+    message that it holds, whose header's octets (as far as MAX_ENCLOSED goes) are `enclosed_header`."""
 
     type: bytes
     subtype: bytes
@@ -141,12 +142,13 @@ def read_structure(octets: Octets) -> Part:
 class _Reader:
     """One pass over one message."""
 
-    __slots__ = ("_count", "_lookalikes", "_source")
+    __slots__ = ("_count", "_enclosed", "_lookalikes", "_source")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._count = 1  # parts for which there is a place in the tree
         self._lookalikes = 0
+        self._enclosed = MAX_ENCLOSED  # octets that may still be kept
 
     def read(self, start: int, end: int, default: tuple[bytes, bytes], depth: int) -> Part:
         """The part whose header begins at `start` and whose body ends at `end`."""
@@ -171,7 +173,8 @@ class _Reader:
             if parts:
                 lines = source.count(b"\n", body, end)
                 inner = parts[0].header
-                enclosed = source[inner.offset : min(inner.end, inner.offset + MAX_HEADER)]
+                enclosed = source[inner.offset : min(inner.end, inner.offset + self._enclosed)]
+                self._enclosed -= len(enclosed)
         if parts is None:
             kind, parameters, parts = _OPAQUE, (), ()
         disposition = fields.get(b"disposition")

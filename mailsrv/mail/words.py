@@ -86,18 +86,19 @@ def decode_text(blocks: Iterable[bytes], charset: bytes = b"") -> Iterator[str]:
     """The same for a text in blocks, a block at a time, characters across their borders included. A text taken for
     UTF-8 that stops being it is Latin-1 from that block on."""
     codec = codec_name(charset)
+    instead = f"{codec}_le" if codec in ("utf_16", "utf_32") else "latin_1"  # where a byte order mark is missing
     decoder = codecs.getincrementaldecoder(codec or "utf_8")("replace" if codec else "strict")
     for block in blocks:
         try:
             yield decoder.decode(block)
-        except UnicodeDecodeError:
+        except UnicodeError:
             pending = decoder.getstate()[0]
-            decoder = codecs.getincrementaldecoder("latin_1")()
+            decoder = codecs.getincrementaldecoder(instead)("replace")
             yield decoder.decode(pending + block)
     try:
         yield decoder.decode(b"", True)
-    except UnicodeDecodeError:
-        yield decoder.getstate()[0].decode("latin-1")
+    except UnicodeError:
+        yield decoder.getstate()[0].decode(instead, "replace")
 
 
 def decode_field(value: bytes) -> str:

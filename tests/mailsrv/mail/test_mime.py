@@ -10,7 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailsrv.imap.structure import body_structure
-from mailsrv.mail.mime import MAX_BOUNDARY, MAX_DEPTH, MAX_HEADER, MAX_LOOKALIKES, MAX_PARTS, Part, Span, read_structure
+from mailsrv.mail.mime import (
+    MAX_BOUNDARY,
+    MAX_DEPTH,
+    MAX_ENCLOSED,
+    MAX_HEADER,
+    MAX_LOOKALIKES,
+    MAX_PARTS,
+    Part,
+    Span,
+    read_structure,
+)
 from tests.mailsrv.mail.messages import CASES, case_messages, mutated_messages, sound_messages
 
 SECONDS = 3.0  # of CPU for a hostile message of 1 MiB: some ten times what is needed
@@ -286,9 +296,7 @@ def test_values_are_as_sent_and_words_in_lower_case() -> None:
 
 @pytest.mark.parametrize("kind", [MULTIPART, b"Content-Type: message/rfc822\r\n\r\n"])
 def test_depth_is_bounded(kind: bytes) -> None:
-    message = b"".join(
-        kind % (b"b%d" % n) + b"--b%d\r\n" % n if b"%b" in kind else kind for n in range(MAX_DEPTH + 5)
-    )
+    message = b"".join(kind % (b"b%d" % n) + b"--b%d\r\n" % n if b"%b" in kind else kind for n in range(MAX_DEPTH + 5))
     part = read_structure(message)
     depth = 0
     while part.parts:
@@ -325,6 +333,13 @@ def test_lookalikes_are_bounded() -> None:
     message = MULTIPART % b"b" + b"--b\r\n\r\n" + lines + b"--bx\r\n--b\r\n\r\nnot seen"
     (part,) = read_structure(message).parts
     assert part.body.end == len(message)
+
+
+def test_the_headers_that_are_kept_are_bounded() -> None:
+    inner = b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: " + b"x" * (MAX_ENCLOSED // 2) + b"\r\n\r\n\r\n"
+    part = read_structure(MULTIPART % b"b" + inner * 4)
+    assert sum(len(one.enclosed_header or b"") for one in part.parts) == MAX_ENCLOSED
+    assert all(one.is_message for one in part.parts)
 
 
 def test_the_header_that_is_read_is_bounded_and_its_span_is_not() -> None:

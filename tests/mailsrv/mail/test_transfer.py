@@ -36,9 +36,7 @@ CASES = [
 
 @pytest.mark.parametrize("block", [transfer.BLOCK, 1, 2, 3, 5])
 @pytest.mark.parametrize(("encoding", "encoded", "decoded"), CASES)
-def test_decoding(
-    encoding: bytes, encoded: bytes, decoded: bytes, block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoding(encoding: bytes, encoded: bytes, decoded: bytes, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "BLOCK", block)
     octets = b"before" + encoded + b"behind"
     span = Span(6, len(encoded))
@@ -64,7 +62,9 @@ def test_what_the_standard_library_encodes(octets: bytes, block: int) -> None:
             assert b"".join(decode(encoded, Span(0, len(encoded)), encoding)) == decoded
 
 
-PIECES = st.lists(st.sampled_from([b"=", b"=\r\n", b"=\n", b"\r", b"\n", b" ", b"\t", b"=4", b"1", b"A", b"_", b"\xff"]))
+PIECES = st.lists(
+    st.sampled_from([b"=", b"=\r\n", b"=\n", b"\r", b"\n", b" ", b"\t", b"=4", b"1", b"A", b"_", b"\xff"])
+)
 
 
 @given(PIECES.map(b"".join), st.integers(1, 20))
