@@ -12,7 +12,7 @@ from html import unescape
 
 from mailsrv.mail.mime import Octets, Part, Span
 from mailsrv.mail.transfer import decode
-from mailsrv.mail.words import decode_octets
+from mailsrv.mail.words import decode_text
 
 MAX_CHARACTERS = 200  # section 3.3: servers should stop there, and must at 256
 _READ_PLAIN = 16384  # octets of a part, still encoded
@@ -102,9 +102,10 @@ def _read_text(octets: Octets, part: Part) -> str:
     is_html = part.subtype == b"html"
     beginning = Span(part.body.offset, min(part.body.length, _READ_HTML if is_html else _READ_PLAIN))
     decoded = b"".join(decode(octets, beginning, part.encoding))
-    if beginning.length < part.body.length and not part.charset.lower().startswith(b"utf-16"):
-        decoded = _whole_characters(decoded)
-    text = decode_octets(decoded, part.charset)
+    texts = decode_text([decoded], part.charset)
+    text = next(texts)  # without a character that the end of the beginning cuts
+    if beginning.length == part.body.length:
+        text += "".join(texts)
     if is_html:
         text = strip_markup(text)[:_MAX_TEXT]
     else:
@@ -115,12 +116,6 @@ def _read_text(octets: Octets, part: Part) -> str:
     if not text.isprintable():
         text = " ".join(_UNPRINTED.sub("", text).split())
     return text[:MAX_CHARACTERS].rstrip()
-
-
-def _whole_characters(octets: bytes) -> bytes:
-    """A text that was cut, up to its last line or word, so that no character is cut."""
-    cut = max(octets.rfind(b"\n"), octets.rfind(b" "))
-    return octets[:cut] if cut > 0 else octets
 
 
 def strip_markup(html: str) -> str:
