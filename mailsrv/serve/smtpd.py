@@ -1,206 +1,24 @@
-"""smtpd: the Service behind smtp, submission, submissions and lmtp listeners: accepts, and serves each connection in a
-thread.
+"""smtpd: the Service behind smtp, submission, submissions and lmtp listeners. How connections are accepted and served
+is every daemon's (serve/daemon.py).
 
-Threads take turns: one leads, which means that it waits on all listeners; when it has a connection it hands the lead
-to the next idle thread (or a new one) and serves the connection itself. So no connection waits for a thread to be
-made, none is handed from thread to thread, and everything slow (TLS handshakes, PROXY headers) happens outside the
-lead. When the process is full, a connection gets a 421 and is closed.
-
-Diagnostics: `start` raises StorageError when data_dir cannot be used; afterwards no client can make it raise.
+Diagnostics: `build` raises StorageError when data_dir cannot be used.
 """
 
-import _thread
-import errno
-import os
-import select
-import socket
-import socketserver
-import threading
-from collections.abc import Callable
-from typing import Any
-
+from mailsrv.spool.queueid import QueueIds
+from mailsrv.serve.daemon import Daemon, Kind
 from mailsrv.serve.handler import Session
 from mailsrv.serve.house import build_house
-from mailsrv.serve.pump import GRACE
 from mailsrv.serve.wire import Drain
-from mailsrv.serve.worker import BoundListener, WorkerContext
-from mailsrv.spool.queueid import QueueIds
-from mailsrv.system import memory
-from mailsrv.system.clock import Clock
+from mailsrv.serve.worker import WorkerContext
 
-_STACK_OCTETS = 256 << 10
-_NUDGE_SECONDS = 0.2  # between two looks at the sessions while the worker drains
-_IDLE_THREADS = 16  # that wait for the lead; more end when they have served their connection
-_REST_SECONDS = 0.1  # while there are no descriptors, or no memory, for another connection
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _FULL = b"421 4.3.2 too many connections, please try again later\r\n"
 
 
-class Listener(socketserver.BaseServer):
-    """One inherited listening socket as a socketserver; a request is served by the thread that accepted it."""
-
-    def __init__(self, bound: BoundListener, serve: Callable[[socket.socket, Any, BoundListener], None]) -> None:
-        super().__init__(bound.socket.getsockname(), socketserver.BaseRequestHandler)
-        self.bound = bound
-        self._serve = serve
-
-    def fileno(self) -> int:
-        """The descriptor to poll."""
-        return self.bound.socket.fileno()
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept; BlockingIOError when another worker was faster."""
-        return self.bound.socket.accept()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serve the connection to its end."""
-        self._serve(request, client_address, self.bound)
-
-
-class Smtpd:
-    """The Service (serve/worker.py) of an SMTP worker."""
-
-    def __init__(self, context: WorkerContext) -> None:
-        self._context = context
-        self._clock: Clock = context.clock
-        self._drain = Drain()
-        self._house = build_house(context, self._drain.wait)
-        self._ids = QueueIds(context.clock, context.slot)
-        self._sessions: dict[str, Session] = {}
-        self._most = context.config.limits.connections
-        self._servers: dict[int, Listener] = {}
-        self._lead = threading.Lock()
-        self._idle = 0  # threads that wait for the lead; changed only by the one that has it, or under _counting
-        self._counting = threading.Lock()
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._stopping = False
-        self._poll = select.poll()
-
-    def start(self, listeners: list[BoundListener]) -> None:
-        """Begin to accept."""
-        memory.settle()
-        threading.stack_size(_STACK_OCTETS)
-        self._servers = {bound.socket.fileno(): Listener(bound, self._serve) for bound in listeners}
-        for descriptor in (*self._servers, self._stop):
-            self._poll.register(descriptor, select.POLLIN)
-        self._start_thread()
-
-    def stop_accepting(self) -> None:
-        """Accept nothing more; no thread uses the listening sockets afterwards."""
-        self._stopping = True
-        os.eventfd_write(self._stop, 1)
-        with self._lead:
-            self._servers = {}
-
-    def drain(self, idle_seconds: float, busy_seconds: float) -> None:
-        """Tell every session to end."""
-        now = self._clock.monotonic()
-        is_first = self._drain.idle_until is None
-        self._drain.start(now + idle_seconds, now + busy_seconds)
-        if is_first:
-            threading.Thread(target=self._nudge, name="drain", daemon=True).start()
-
-    def _nudge(self) -> None:
-        """Wake the sessions whose time has come: they sit in a read, and only their connection can wake them."""
-        drain = self._drain
-        while self._sessions and drain.idle_until is not None and drain.busy_until is not None:
-            now = self._clock.monotonic()
-            for session in list(self._sessions.values()):
-                wire = session.wire
-                if wire.nudged:
-                    continue
-                idle_since = wire.idle_since
-                is_idle = idle_since and (now >= drain.idle_until or now - idle_since >= GRACE)
-                if is_idle or now >= drain.busy_until:
-                    wire.nudge()
-            drain.moved.wait(_NUDGE_SECONDS)
-            drain.moved.clear()
-
-    def sessions_left(self) -> int:
-        """How many sessions live."""
-        return len(self._sessions)
-
-    def kick(self, session_id: str) -> bool:
-        """End one session."""
-        session = self._sessions.get(session_id)
-        if session is None:
-            return False
-        session.wire.kick()
-        return True
-
-    def _start_thread(self) -> None:
-        self._count_idle(1)
-        try:
-            # Not threading.Thread: its start waits for the new thread, with the lead in hand.
-            _thread.start_new_thread(self._take_turns, ())
-        except RuntimeError:  # no thread can be started: whoever has served a connection comes back for the lead
-            self._count_idle(-1)
-
-    def _count_idle(self, change: int) -> int:
-        with self._counting:
-            self._idle += change
-            return self._idle
-
-    def _take_turns(self) -> None:
-        """A thread's life: lead, serve, and again, while few enough are idle."""
-        while True:
-            with self._lead:
-                accepted = self._await_connection()
-                if accepted is None:
-                    return
-                if self._count_idle(-1) == 0:
-                    self._start_thread()
-            server, request, address = accepted
-            server.process_request(request, address)
-            if self._count_idle(1) > _IDLE_THREADS:
-                self._count_idle(-1)
-                return
-
-    def _await_connection(self) -> tuple[Listener, socket.socket, Any] | None:
-        """Wait until a connection is there that can be served; None when nothing more is to be accepted."""
-        while not self._stopping:
-            for descriptor, _event in self._poll.poll():
-                server = self._servers.get(descriptor)
-                if server is None:
-                    continue
-                try:
-                    request, address = server.get_request()
-                except OSError as error:
-                    # Another worker was faster, the client has gone already, or the connection stays in the queue.
-                    if error.errno in _SHORT:
-                        self._rest()
-                    continue
-                if len(self._sessions) < self._most:
-                    return server, request, address
-                _turn_away(request)
-        return None
-
-    def _rest(self) -> None:
-        """Let sessions end before the next try: what waits in the queue would wake the poll again at once."""
-        poll = select.poll()
-        poll.register(self._stop, select.POLLIN)
-        poll.poll(_REST_SECONDS * 1000)
-
-    def _serve(self, connection: socket.socket, address: Any, bound: BoundListener) -> None:
-        """One connection, from its first octet to its last."""
-        session = Session(self._context, self._house, self._drain, self._ids.new(), connection)
-        self._sessions[session.id] = session
-        try:
-            session.run(address, bound)
-        finally:
-            del self._sessions[session.id]
-
-
-def _turn_away(connection: socket.socket) -> None:
-    """Say that the process is full, if that can be said at once."""
-    with connection:
-        connection.setblocking(False)
-        try:
-            connection.send(_FULL)
-        except OSError:
-            return
-
-
-def build(context: WorkerContext) -> Smtpd:
+def build(context: WorkerContext) -> Daemon:
     """The Service of an SMTP worker (see serve/worker.py)."""
-    return Smtpd(context)
+    drain = Drain()
+    house = build_house(context, drain.wait)
+    ids = QueueIds(context.clock, context.slot)
+    limits = context.config.limits
+    kind = Kind(limits.connections, lambda socket: Session(context, house, drain, ids.new(), socket), _FULL)
+    return Daemon(context, drain, kind)

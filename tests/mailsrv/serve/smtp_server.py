@@ -13,7 +13,8 @@ from mailsrv.directory.passwords import hash_password
 from mailsrv.sasl.scram import derive, format_key
 from mailsrv.serve.bans import Bans
 from mailsrv.serve.counts import Counts
-from mailsrv.serve.smtpd import Smtpd, build
+from mailsrv.serve.daemon import Daemon
+from mailsrv.serve.smtpd import build
 from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.spool.layout import prepare
 from mailsrv.system import tls
@@ -74,7 +75,7 @@ class SmtpServer:
         assert slot is not None
         self.counts = counts
         self.bans = Bans(f"{self.data_dir}/bans", f"{self.data_dir}/run/bans.lock", disk, clock)
-        self.service: Smtpd = build(WorkerContext(
+        self.service: Daemon = build(WorkerContext(
             self.config, self.server_tls, self.log, clock, counts.writer(slot), self.bans, slot, 1, 1, 1))
         self._bound = [self._bind(kind, listener) for kind in ("smtp", "submission", "submissions", "lmtp")]
         self.ports = {b.config.kind: b.socket.getsockname()[1] for b in self._bound}

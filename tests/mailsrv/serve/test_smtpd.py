@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.config.schema import LimitsConfig
-from mailsrv.serve.smtpd import Listener
+from mailsrv.serve.daemon import Listener
 from mailsrv.system.clock import SystemClock
 from tests.mailsrv.serve.smtp_server import MESSAGE, PASSWORD, SmtpServer, insecure
 
