@@ -15,7 +15,7 @@ it (ARC, RFC 8617). The rules in their order:
 Each finding becomes a rule with its input and result, whatever it led to; these go into the message, the decision
 record and `mailsrv test`. Nothing is looked up here.
 
-Nobody vouches for a message without exactly one author (permerror): a sealer that found DMARC's pass has seen one.
+Nobody vouches for a message whose authors are of several domains: a sealer that found DMARC's pass has seen one.
 
 Diagnostics: raises nothing.
 """
@@ -131,7 +131,7 @@ def _asks(dmarc: DmarcFinding) -> Policy:
 def _dispose(dmarc: DmarcFinding, voucher: str) -> tuple[Policy, str]:
     """What is done because of DMARC, and why that is less than what was asked for."""
     asked = _asks(dmarc)
-    if voucher and asked is not Policy.NONE and dmarc.result is Result.FAIL:
+    if voucher and asked is not Policy.NONE and dmarc.domain:
         return Policy.NONE, "trusted_forwarder"
     return asked, "policy_test_mode" if dmarc.result is Result.FAIL and dmarc.asked is not asked else ""
 
@@ -140,7 +140,7 @@ def _judge_dmarc(dmarc: DmarcFinding, voucher: str, pending: str) -> _Opinion:
     if dmarc.result is Result.TEMPERROR and dmarc.could_reject and not voucher:
         return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"DMARC of {_clean(dmarc.domain)} cannot be checked now"))
     asked, _ = _dispose(dmarc, voucher)
-    if asked is Policy.REJECT and pending and dmarc.result is Result.FAIL:
+    if asked is Policy.REJECT and pending and dmarc.domain:
         return _wait_for(pending)
     if asked is Policy.REJECT:
         whose = dmarc.record_domain or dmarc.domain
