@@ -9,17 +9,18 @@ Diagnostics: StorageError when the index or search.sqlite3 refuses; files that r
 """
 
 import mmap
+import threading
 from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
 from mailsrv.errors import StorageError
-from mailsrv.system.disk import Disk
+from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Octets
 from mailsrv.store.index import Index, Key
-from mailsrv.store.layout import Layout
 from mailsrv.store.message_text import read_texts
 from mailsrv.store.ready import Computed, compute
 from mailsrv.store.rows import LEAVES
-from mailsrv.store.text_index import TextIndex, Texts
+from mailsrv.store.text_index import FILE, LOCK, TextIndex, Texts
 
 IN_MEMORY = 32 << 20  # octets of a message that are read at once; a larger one is mapped
 MAX_INDEXED = 1 << 18  # characters of a header or body that the text index takes
@@ -43,68 +44,96 @@ _PATHS = (
     " GROUP BY message.content"
 )
 
-
-def message_path(layout: Layout, directory: str, leaf: int, base: str, tail: str) -> str:
-    """Where a message lies, by the columns of its row."""
-    return f"{layout.path(directory)}/{LEAVES[leaf]}/{base}{tail}"
+_LOCK = threading.Lock()
+_PROGRESS: "WeakKeyDictionary[Index, _Progress]" = WeakKeyDictionary()
 
 
-def read_octets(disk: Disk, path: str) -> Octets:
-    """A whole message; raises StorageError, Missing among them."""
-    with disk.open_file(path) as file:
+def read_octets(opened: OpenFile) -> Octets:
+    """A whole message, whose file is closed afterwards; raises StorageError."""
+    with opened as file:
         if file.size <= IN_MEMORY:
             return file.read_at(0, file.size)
         try:
             return mmap.mmap(file.fileno(), file.size, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
-            raise StorageError(f"{path}: {error}") from error
+            raise StorageError(f"{file.path}: {error}") from error
+
+
+class _Progress:
+    """What one process remembers of an account's index."""
+
+    def __init__(self, index: Index) -> None:
+        root = index.layout.root
+        self.texts = TextIndex(index.disk, f"{root}/{FILE}", f"{root}/{LOCK}")
+        # UIDs of each mailbox up to which all messages have rows; and up to which those without had no files.
+        self.done: dict[Key, int] = {}
+        self.tried: dict[Key, int] = {}
+
+
+def _progress_of(index: Index) -> _Progress:
+    with _LOCK:
+        progress = _PROGRESS.get(index)
+        if progress is None:
+            progress = _PROGRESS[index] = _Progress(index)
+        return progress
 
 
 class Filler:
-    """The work that waits for one account. Threads may share it."""
+    """The work that waits for one account. Cheap to make; threads may share it."""
 
-    def __init__(self, index: Index, texts: TextIndex | None = None) -> None:
-        self.index = index
-        self.texts = texts
-        # UIDs of each mailbox up to which all messages have rows; and up to which those without had no files.
-        self._done: dict[int, int] = {}
-        self._tried: dict[int, int] = {}
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._progress = _progress_of(index)
+
+    @property
+    def texts(self) -> TextIndex:
+        """The account's text index. UIDVALIDITY only rises in an account, also when its index is made again, so that
+        the lowest one tells whose contents are meant."""
+        texts = self._progress.texts
+        texts.identity = self._index.read("SELECT coalesce(min(uidvalidity), 0) FROM mailbox")[0][0]
+        return texts
 
     def fill(self, limit: int = _BATCH) -> int:
         """Compute what is missing of up to `limit` messages; gives how many were looked at, 0: there are no more."""
+        progress = self._progress
         count = 0
-        for mailbox, directory, uidnext in self.index.read("SELECT id, directory, uidnext FROM mailbox ORDER BY id"):
-            after = max(self._done.get(mailbox, 0), self._tried.get(mailbox, 0))
+        for mailbox, uidvalidity, directory, uidnext in self._index.read(
+            "SELECT id, uidvalidity, directory, uidnext FROM mailbox ORDER BY id"
+        ):
+            key = Key(mailbox, uidvalidity)
+            after = max(progress.done.get(key, 0), progress.tried.get(key, 0))
             while after < uidnext - 1 and count < limit:
                 looked, after = self._fill_batch(mailbox, directory, after, min(limit - count, _BATCH))
                 count += looked
                 if not looked:
                     after = uidnext - 1
-                self._tried[mailbox] = after
+                progress.tried[key] = after
         return count
 
     def fill_mailbox(self, key: Key, spend: Callable[[int], None]) -> None:
         """Compute all that is missing in one mailbox, now, also what was tried before. `spend` is told how many files
         will be read next, and may raise. Raises MailboxGone."""
-        row = self.index.mailbox(key)
-        after = self._done.get(row.id, 0)
+        progress = self._progress
+        row = self._index.mailbox(key)
+        done = after = progress.done.get(key, 0)
         while after < row.uidnext - 1:
             spend(_BATCH)
             looked, last = self._fill_batch(row.id, row.directory, after, _BATCH)
             after = last if looked else row.uidnext - 1
-        first_missing = self.index.read(_MISSING, (row.id, self._done.get(row.id, 0), 1))
-        self._done[row.id] = first_missing[0][0] - 1 if first_missing else row.uidnext - 1
+        if after > done:
+            missing = self._index.read(_MISSING, (row.id, done, 1))
+            progress.done[key] = missing[0][0] - 1 if missing else row.uidnext - 1
 
     def _fill_batch(self, mailbox: int, directory: str, after: int, limit: int) -> tuple[int, int]:
         """How many messages were looked at, and the last of them."""
-        rows = self.index.read(_MISSING, (mailbox, after, limit))
+        rows = self._index.read(_MISSING, (mailbox, after, limit))
+        path = self._index.layout.path(directory)
         computed: dict[int, Computed] = {}
         for _, content, leaf, base, tail in rows:
             if content in computed:
                 continue
-            path = message_path(self.index.layout, directory, leaf, base, tail)
             try:
-                octets = read_octets(self.index.disk, path)
+                octets = read_octets(self._index.disk.open_file(f"{path}/{LEAVES[leaf]}/{base}{tail}"))
             except StorageError:
                 continue
             computed[content] = compute(octets)
@@ -113,7 +142,7 @@ class Filler:
         return len(rows), rows[-1][0] if rows else after
 
     def _write(self, computed: dict[int, Computed]) -> None:
-        with self.index.write() as writing:
+        with self._index.write() as writing:
             for number, statement in enumerate(_INSERTS):
                 writing.connection.executemany(
                     statement, [(content, *rows[number]) for content, rows in computed.items()]
@@ -123,23 +152,21 @@ class Filler:
         """Take up to `limit` more messages into the text index; 0 when it has all of them, or another process is at
         it."""
         texts = self.texts
-        if texts is None:
-            return 0
         texts.prepare()
         after = texts.covered()
-        contents = self.index.read("SELECT id FROM content WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        contents = self._index.read("SELECT id FROM content WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         if not contents:
             self._begin_anew_when_worn(texts, after)
             return 0
         last = contents[-1][0]
-        paths = self.index.read(_PATHS, (after + 1, last))
+        paths = self._index.read(_PATHS, (after + 1, last))
         read = list(self._read_texts(paths))
         return len(contents) if texts.add(after, last, read) else 0
 
     def _read_texts(self, paths: Iterable[tuple[int, str]]) -> Iterable[Texts]:
         for content, path in paths:
             try:
-                octets = read_octets(self.index.disk, f"{self.index.layout.root}/{path}")
+                octets = read_octets(self._index.disk.open_file(f"{self._index.layout.root}/{path}"))
             except StorageError:
                 yield Texts(content, "", "", whole=False)  # whoever searches tries again
                 continue
@@ -148,6 +175,6 @@ class Filler:
 
     def _begin_anew_when_worn(self, texts: TextIndex, covered: int) -> None:
         if covered:
-            living = self.index.read("SELECT count(*) FROM content WHERE id <= ?", (covered,))[0][0]
+            living = self._index.read("SELECT count(*) FROM content WHERE id <= ?", (covered,))[0][0]
             if texts.is_worn(living):
                 texts.discard()

@@ -27,15 +27,16 @@ _UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 def fold(text: str) -> str:
     """A text as it is searched in: without case (Unicode's full case folding, then NFC), and one space for white space,
     none at its ends."""
-    return " ".join(_fold_letters(text).split())
+    return " ".join(fold_letters(text).split())
 
 
 def fold_needle(needle: str) -> str:
     """A text as it is searched for: as `fold`, with a space at its ends where there was white space."""
-    return _SPACE.sub(" ", _fold_letters(needle))
+    return _SPACE.sub(" ", fold_letters(needle))
 
 
-def _fold_letters(text: str) -> str:
+def fold_letters(text: str) -> str:
+    """A text without case, its white space as it is."""
     if text.isascii():
         return text.lower().replace("\0", " ")
     # Lone surrogates, which UTF-7 can bring, are no characters, and the index takes none.
@@ -45,7 +46,7 @@ def _fold_letters(text: str) -> str:
 
 def read_header(octets: bytes) -> str:
     """The text of a header as it stands: its fields unfolded and decoded, one a line."""
-    unfolded = _UNFOLD.sub(b"", octets)
+    unfolded = _UNFOLD.sub(b"", octets) if b"\n " in octets or b"\n\t" in octets else octets
     if b"=?" not in unfolded and unfolded.isascii():
         return unfolded.decode()
     return "\n".join([decode_field(line) for line in unfolded.split(b"\n")])
@@ -63,9 +64,16 @@ def read_texts(octets: Octets, most: int = MAX_TEXT) -> tuple[str, str, bool]:
 def holds(octets: Octets, needle: str, header: bool, body: bool) -> bool:
     """Whether the folded needle stands in the text of a message's header, or in that of its body, of those asked."""
     structure = read_structure(octets)
-    if header and needle in _collect(_headers(octets, structure), MAX_TEXT)[0]:
+    if header and _stands_in(_headers(octets, structure), needle):
         return True
-    return body and needle in _collect(_bodies(octets, structure), MAX_TEXT)[0]
+    return body and _stands_in(_bodies(octets, structure), needle)
+
+
+def _stands_in(texts: Iterator[str], needle: str) -> bool:
+    if " " in needle:
+        return needle in _collect(texts, MAX_TEXT)[0]
+    # White space is within no such needle and no needle reaches from one text into the next: one by one will do.
+    return any(needle in fold_letters(text) for text in texts)
 
 
 def _collect(texts: Iterator[str], most: int) -> tuple[str, bool]:

@@ -25,9 +25,11 @@ from mailsrv.store.ready_tables import FIELDS, MAX_OCTETS
 MAX_HEADER = 1 << 20  # octets of a header in which fields are looked for
 _USUAL_HEADER = 1 << 16
 _MAX_KEY = 1000  # characters of what is sorted by
+_MAX_ADDRESS = 2000  # octets in which the first address of a field is looked for
 _MAX_PARENTS = 500  # message ids that a message refers to: its nearest
 
 _FIELD = re.compile(rb"\n([!-9;-~]++)" + FIELD_BODY)
+_WANTED = re.compile(rb"\n(from|to|cc|bcc|subject|date|message-id|references|in-reply-to)" + FIELD_BODY, re.IGNORECASE)
 _MESSAGE_ID = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"\s@])++@[^<>\s]++)>')
 _QUOTES = re.compile(r'\\(.)|"')
 # RFC 5256 sections 2.1 and 3: the marks of a reply or forward, at the beginning or the end of a subject.
@@ -92,7 +94,7 @@ def compute(octets: Octets) -> Computed:
     size = structure.header.length
     header = bytes(octets[: min(size, MAX_HEADER)])
     values: dict[bytes, list[bytes]] = {}
-    for match in _FIELD.finditer(b"\n" + header):
+    for match in _WANTED.finditer(b"\n" + header):
         values.setdefault(match[1].lower(), []).append(match[2])
     kept = header_fields(header, FIELDS) if size <= MAX_HEADER else b""
     ready = ReadyRow(
@@ -177,7 +179,8 @@ def _search_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject
 
 def _sort_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject: str) -> SortRow:
     subject = subject.partition("\n")[0][:_MAX_KEY]
-    first = {name: values[name][0] if name in values else b"" for name in (b"from", b"to", b"cc")}
+    # The first of many recipients is all that is wanted.
+    first = {name: values[name][0][:_MAX_ADDRESS] if name in values else b"" for name in (b"from", b"to", b"cc")}
     ids = _message_ids(values.get(b"message-id"))
     # References that are none count as missing (RFC 5256 section 3, REFERENCES).
     parents = _message_ids(values.get(b"references"))[-_MAX_PARENTS:] or _message_ids(values.get(b"in-reply-to"))[:1]

@@ -12,8 +12,10 @@ file cannot be read has no text.
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from mailsrv.errors import StorageError
+from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Octets
 from mailsrv.mail.words import decode_field
 from mailsrv.imap.numbers import NumberSet
@@ -22,14 +24,16 @@ from mailsrv.imap.search_keys import Among, Key
 from mailsrv.store import index as index_tables
 from mailsrv.store import text_index, threads
 from mailsrv.store.database import Row
-from mailsrv.store.filling import Filler, message_path, read_octets
+from mailsrv.store.filling import Filler, read_octets
 from mailsrv.store.index import Index, selections
 from mailsrv.store.message_text import MAX_HEADER, fold, holds
 from mailsrv.store.ready import field_values, header_of
 from mailsrv.store.ready_tables import FIELDS
+from mailsrv.store.refusals import MessageGone
+from mailsrv.store.rows import LEAVES
 from mailsrv.store.search_budget import Budget
 from mailsrv.store.search_plan import All, Any, Column, Field, Knowledge, No, Plan, Test, Text, Uids, make_plan
-from mailsrv.store.text_index import NOTHING_COVERED, Candidates
+from mailsrv.store.text_index import Candidates
 from mailsrv.store.threads import Message, Thread
 
 _CHUNK = 200  # files between two looks at the clock
@@ -53,30 +57,38 @@ _THREADED = (
 )
 
 
-class Searcher:
-    """Searches in one open mailbox, for one command. `keyword` gives the flag word of a keyword, 0 for an unknown one;
-    `filler` is the account's, which has its text index. Cheap to make; used by one thread."""
+class Searched(Protocol):
+    """What is asked of an open mailbox (store.opened)."""
 
-    def __init__(
-        self, filler: Filler, key: index_tables.Key, keyword: Callable[[str], int], budget: Budget | None = None
-    ) -> None:
-        self._filler = filler
-        self._index = filler.index
-        self._key = key
-        self._keyword = keyword
-        self._budget = budget or Budget(filler.index.clock)
+    id: int
+    uidvalidity: int
+
+    def keyword_bit(self, name: str, create: bool = False) -> int: ...
+
+    def open_path(self, uid: int, path: str) -> OpenFile: ...
+
+
+class Searcher:
+    """Searches in one open mailbox, for one command. Cheap to make; used by one thread."""
+
+    def __init__(self, index: Index, mailbox: Searched, budget: Budget | None = None) -> None:
+        self._index = index
+        self._filler = Filler(index)
+        self._mailbox = mailbox
+        self._key = index_tables.Key(mailbox.id, mailbox.uidvalidity)
+        self._budget = budget or Budget(index.clock)
 
     def search(self, key: Key, uids: Callable[[Among], NumberSet]) -> "array[int]":
         """The UIDs of the messages that match, ascending, as an array of "I". `uids` gives the UIDs that a set of
         numbers means."""
-        row = self._index.mailbox(self._key)
-        plan = make_plan(key, Knowledge(int(self._index.clock.now()), uids, self._keyword, self._find))
+        self._index.mailbox(self._key)
+        plan = make_plan(key, Knowledge(int(self._index.clock.now()), uids, self._mailbox.keyword_bit, self._find))
         if "searchable" in plan.tables:
             self._fill()
         rows = self._select(plan)
         if plan.test is None:
             return array("I", [found[0] for found in rows])
-        tester = _Tester(self._index, row.id, row.directory, self._budget)
+        tester = _Tester(self._index, self._mailbox, self._budget)
         matching = tester.matching(plan.test, rows)
         return array("I", [found[0] for found in rows if found[0] in matching])
 
@@ -117,8 +129,7 @@ class Searcher:
         return found
 
     def _find(self, needle: str, where: text_index.Where) -> Candidates:
-        texts = self._filler.texts
-        return NOTHING_COVERED if texts is None else texts.find(needle, where)
+        return self._filler.texts.find(needle, where)
 
     def _fill(self) -> None:
         self._filler.fill_mailbox(self._key, self._budget.spend)
@@ -137,10 +148,9 @@ class Searcher:
 class _Tester:
     """What is left to be looked at, for one search."""
 
-    def __init__(self, index: Index, mailbox: int, directory: str, budget: Budget) -> None:
+    def __init__(self, index: Index, mailbox: Searched, budget: Budget) -> None:
         self._index = index
         self._mailbox = mailbox
-        self._directory = directory
         self._budget = budget
 
     def matching(self, test: Test, rows: Sequence[Row]) -> set[int]:
@@ -218,14 +228,14 @@ class _Tester:
             places = self._index.read(
                 "SELECT uid, leaf, base, tail FROM message WHERE mailbox = ?"
                 " AND uid IN (SELECT value FROM json_each(?))",
-                (self._mailbox, json.dumps(uids)),
+                (self._mailbox.id, json.dumps(uids)),
             )
             for uid, leaf, base, tail in places:
-                path = message_path(self._index.layout, self._directory, leaf, base, tail)
                 try:
-                    yield uid, read_octets(self._index.disk, path)
-                except StorageError:
-                    continue  # gone, or under another name until the mailbox is looked at again
+                    octets = read_octets(self._mailbox.open_path(uid, f"{LEAVES[leaf]}/{base}{tail}"))
+                except (StorageError, MessageGone):
+                    continue
+                yield uid, octets
 
 
 def _judge(candidates: Candidates, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:

@@ -144,7 +144,7 @@ _COSTS = {Column: 0, Uids: 1, Field: 2, Text: 3}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Select `where` of the messages `m` of a mailbox, with `columns` and their values first, and `test` the rows (None: all
+    """Select `where` of the messages `m` of a mailbox, with `columns` and their values, and `test` the rows (None: all
     are right). Searchable texts are `s`, contents `c`."""
 
     where: Condition

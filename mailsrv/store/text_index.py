@@ -24,6 +24,7 @@ from mailsrv.store.database import SUFFIXES, Damaged, Database, Schema
 from mailsrv.system.disk import Disk
 
 FILE = "search.sqlite3"
+LOCK = "search.lock"
 MIN_CHARACTERS = 3  # of a text that trigrams can find
 
 # What the texts were folded with: another Unicode or another way needs another index.
@@ -86,10 +87,10 @@ class TextIndex:
     """The file as one process sees it; threads may share it. `identity` is that of the index whose content ids count:
     a file that was made for another one is not believed."""
 
-    def __init__(self, disk: Disk, path: str, identity: str, lock_path: str) -> None:
+    def __init__(self, disk: Disk, path: str, lock_path: str, identity: int = 0) -> None:
+        self.identity = identity
         self._disk = disk
         self._path = path
-        self._form = f"{_FORM} {identity}"
         self._database = Database(disk, path, _SCHEMA, lock_path, most=2)
 
     def find(self, needle: str, where: Where) -> Candidates:
@@ -165,6 +166,10 @@ class TextIndex:
         self._database.set_aside(Damaged("", stamp.inode), target)
         for suffix in SUFFIXES:
             self._disk.unlink(target + suffix, missing_ok=True)
+
+    @property
+    def _form(self) -> str:
+        return f"{_FORM} {self.identity}"
 
     def close(self) -> None:
         """Close what is idle."""
