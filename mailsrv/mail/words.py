@@ -56,6 +56,7 @@ _MEANT = {
 _CODECS = frozenset(aliases.values()) - _NOT_CHARSETS | {"cp720", "cp737", "cp874", "koi8_t", "koi8_u"}
 
 _ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^?]*+)\?=")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
@@ -79,7 +80,7 @@ def decode_octets(octets: bytes, charset: bytes = b"") -> str:
             return octets.decode()
         except UnicodeDecodeError:
             return octets.decode("latin-1")
-    return octets.decode(codec, "replace")
+    return _without_surrogates(octets.decode(codec, "replace"), codec)
 
 
 def decode_text(blocks: Iterable[bytes], charset: bytes = b"") -> Iterator[str]:
@@ -90,7 +91,7 @@ def decode_text(blocks: Iterable[bytes], charset: bytes = b"") -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(codec or "utf_8")("replace" if codec else "strict")
     for block in blocks:
         try:
-            yield decoder.decode(block)
+            yield _without_surrogates(decoder.decode(block), codec)
         except UnicodeError:
             pending = decoder.getstate()[0]
             decoder = codecs.getincrementaldecoder(instead)("replace")
@@ -141,6 +142,11 @@ def decode_parameter(parameters: Parameters, name: bytes) -> str | None:
         if found == name and plain is None:
             plain = value
     return None if plain is None else decode_field(plain)
+
+
+def _without_surrogates(text: str, codec: str | None) -> str:
+    """A text that UTF-8 can hold: UTF-7 alone gives halves of characters."""
+    return _SURROGATE.sub("\ufffd", text) if codec == "utf_7" else text
 
 
 def _decode_word(encoding: bytes, text: bytes) -> bytes:

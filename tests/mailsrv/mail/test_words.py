@@ -122,7 +122,8 @@ NAMES = sorted(
 def test_blocks_of_anything_are_text(octets: bytes, charset: bytes, size: int) -> None:
     blocks = [octets[start : start + size] for start in range(0, len(octets), size)]
     text = "".join(decode_text(blocks, charset))
-    assert isinstance(text, str)
+    text.encode()
+    decode_octets(octets, charset).encode()
     if codec_name(charset) in ("cp1252", "cp1251", "koi8_r"):
         assert text == decode_octets(octets, charset)
 
@@ -132,6 +133,10 @@ def test_blocks_cut_no_character(text: str, charset: bytes, size: int) -> None:
     octets = text.encode(charset.decode() or "utf-8")
     blocks = [octets[start : start + size] for start in range(0, len(octets), size)]
     assert "".join(decode_text(blocks, charset)) == text
+
+
+def test_no_half_of_a_character_comes_out() -> None:
+    assert decode_octets(b"a+2AA-b", b"utf-7") == "".join(decode_text([b"a+2", b"AA-b"], b"utf-7")) == "a\ufffdb"
 
 
 def test_a_text_that_stops_being_utf_8_is_latin_1_from_there() -> None:
