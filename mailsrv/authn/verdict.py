@@ -137,7 +137,7 @@ def _dispose(dmarc: DmarcFinding, voucher: str) -> tuple[Policy, str]:
 
 
 def _judge_dmarc(dmarc: DmarcFinding, voucher: str, pending: str) -> _Opinion:
-    if dmarc.result is Result.TEMPERROR and dmarc.could_reject and not voucher:
+    if dmarc.result is Result.TEMPERROR and dmarc.could_reject and not (voucher and dmarc.domain):
         return _Opinion(Action.DEFER, Reply(451, "4.4.3", f"DMARC of {_clean(dmarc.domain)} cannot be checked now"))
     asked, _ = _dispose(dmarc, voucher)
     if asked is Policy.REJECT and pending and dmarc.domain:

@@ -71,6 +71,7 @@ SEVERAL = {"result": R.PERMERROR, "domain": ""}
         ({"dmarc": failing(Policy.REJECT), "arc": ARC}, Settings(), BY_DMARC),
         ({"dmarc": failing(Policy.REJECT), "arc": replace(ARC, result=R.FAIL)}, TRUSTING, BY_DMARC),
         ({"dmarc": replace(DMARC, result=R.TEMPERROR, could_reject=True), "arc": ARC}, TRUSTING, ACCEPTED),
+        ({"dmarc": replace(DMARC, result=R.TEMPERROR, could_reject=True, domain=""), "arc": ARC}, TRUSTING, LATER),
         # who saw one author does not speak for several, but for one in a broken field
         ({"dmarc": failing(Policy.REJECT, **SEVERAL), "arc": ARC}, TRUSTING, BY_DMARC),
         ({"dmarc": failing(Policy.QUARANTINE, **SEVERAL), "arc": ARC}, TRUSTING, JUNK),
