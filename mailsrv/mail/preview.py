@@ -17,7 +17,7 @@ from mailsrv.mail.words import decode_text
 MAX_CHARACTERS = 200  # section 3.3: servers should stop there, and must at 256
 _READ_PLAIN = 16384  # octets of a part, still encoded
 _READ_HTML = 131072  # style sheets come first
-_MAX_TEXT = 2000  # characters that a preview is made of
+_MAX_TEXT = 1000  # characters that a preview is made of; of HTML, more for its white space
 _MAX_QUOTED = 8000  # with what is quoted before them
 _MAX_PARTS = 20  # texts that are tried before there is no preview
 
@@ -107,7 +107,7 @@ def _read_text(octets: Octets, part: Part) -> str:
     if beginning.length == part.body.length:
         text += "".join(texts)
     if is_html:
-        text = strip_markup(text)[:_MAX_TEXT]
+        text = strip_markup(text, _MAX_TEXT)[: 10 * _MAX_TEXT]
     else:
         text = "\n" + text[:_MAX_QUOTED].replace("\r\n", "\n")
         written = _QUOTED.sub("", _SIGNATURE.split(text, 1)[0])
@@ -118,13 +118,19 @@ def _read_text(octets: Octets, part: Part) -> str:
     return text[:MAX_CHARACTERS].rstrip()
 
 
-def strip_markup(html: str) -> str:
-    """The text of HTML: without tags, comments and what is not shown, with character references resolved."""
+def strip_markup(html: str, enough: int | None = None) -> str:
+    """The text of HTML: without tags, comments and what is not shown, with character references resolved. It may end
+    where there are `enough` characters, white space between tags not counted."""
     found = []
     position = 0
     while match := _TAG.search(html, position):
-        found.append(html[position : match.start()])
+        text = html[position : match.start()]
+        found.append(text)
         position = match.end()
+        if enough is not None:
+            enough -= 0 if text.isspace() else len(text)
+            if enough <= 0:
+                return unescape("".join(found))
         name = (match[2] or "").lower()
         if match[0] == "<!--":
             end = html.find("-->", position)

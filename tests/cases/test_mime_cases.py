@@ -1,7 +1,7 @@
 """The messages of tests/cases/mime: what is made of each, octet by octet.
 
 NAME.eml is a message (its line ends are CRLF when it is read); NAME.expect holds its ENVELOPE, BODYSTRUCTURE and
-preview, each behind a line with its name. 01 to 03 have the shapes of the examples in the RFCs that they are named after.
+preview, each behind a line with its name. 01 to 03 have the shapes of the examples in the RFCs they are named after.
 """
 
 import re

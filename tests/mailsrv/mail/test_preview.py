@@ -138,6 +138,13 @@ PIECES = [
 ]
 
 
+def test_markup_may_be_stripped_as_far_as_needed() -> None:
+    html = "<p>   </p>" * 50 + "<p>one</p><p>two</p>" * 100
+    assert strip_markup(html, 7).split() == ["one", "two", "one"]
+    assert strip_markup(html).split() == ["one", "two"] * 100
+    assert preview_of(b"Content-Type: text/html\r\n\r\n<p>" + b" " * 5000 + b"late") == "late"
+
+
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
 def test_anything_loses_its_markup(html: str) -> None:
     assert len(strip_markup(html)) <= 2 * len(html) + 1
