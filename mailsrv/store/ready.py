@@ -82,24 +82,18 @@ class Computed(NamedTuple):
     sort: SortRow
 
 
-_NO_SEARCH = SearchRow(None, "", "", "", "", "")
-_NO_SORT = SortRow(None, "", 0, "", "", "", "", "", "", "")
-# Of a message that cannot be read: everything is asked of its file, which says why.
-UNREADABLE = Computed(ReadyRow(0, None, None, None, ""), _NO_SEARCH, _NO_SORT)
-
-
 def compute(octets: Octets) -> Computed:
     """Everything that is kept of a message."""
     structure = read_structure(octets)
     size = structure.header.length
-    header = bytes(octets[: min(size, MAX_HEADER)])
+    # All that is read below is among FIELDS, and most of a header is not.
+    kept = header_fields(bytes(octets[: min(size, MAX_HEADER)]), FIELDS)
     values: dict[bytes, list[bytes]] = {}
-    for match in _WANTED.finditer(b"\n" + header):
+    for match in _WANTED.finditer(b"\n" + kept):
         values.setdefault(match[1].lower(), []).append(match[2])
-    kept = header_fields(header, FIELDS) if size <= MAX_HEADER else b""
     ready = ReadyRow(
         size,
-        _bounded(envelope(header)) if size <= MAX_HEADER else None,
+        _bounded(envelope(kept)) if size <= MAX_HEADER else None,
         _bounded(body_structure(structure, True)),
         _bounded(kept) if size <= MAX_HEADER else None,
         preview(octets, structure),
@@ -114,7 +108,7 @@ def header_fields(header: bytes, names: Iterable[bytes], others: bool = False) -
     """The fields of these names (in any letters) as they stand in a header, in its order, or all `others`; each with
     its line end, without an empty line behind them. For names among FIELDS, `fields` of a row gives what the header
     would."""
-    found = _raw_fields(frozenset(map(bytes.lower, names)), others).findall(b"\n" + header)
+    found = _raw_fields(frozenset(names), others).findall(b"\n" + header)
     if not found:
         return b""
     octets: bytes = b"".join(found)[1:]
@@ -184,16 +178,27 @@ def _sort_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject: 
     ids = _message_ids(values.get(b"message-id"))
     # References that are none count as missing (RFC 5256 section 3, REFERENCES).
     parents = _message_ids(values.get(b"references"))[-_MAX_PARENTS:] or _message_ids(values.get(b"in-reply-to"))[:1]
-    mailboxes = [fold(mailbox_key(first[name]).decode("utf-8", "replace"))[:_MAX_KEY] for name in first]
     return SortRow(
         sent=None if sent is None else sent.seconds,
         subject=fold(strip_subject(subject)),
         is_reply=int(is_reply(subject)),
-        from_mailbox=mailboxes[0],
-        to_mailbox=mailboxes[1],
-        cc_mailbox=mailboxes[2],
-        from_name=fold(display_key(first[b"from"]))[:_MAX_KEY],
-        to_name=fold(display_key(first[b"to"]))[:_MAX_KEY],
+        from_mailbox=_mailbox(first[b"from"]),
+        to_mailbox=_mailbox(first[b"to"]),
+        cc_mailbox=_mailbox(first[b"cc"]),
+        from_name=_name(first[b"from"]),
+        to_name=_name(first[b"to"]),
         message_id=ids[0] if ids else "",
         parents="\n".join(parents),
     )
+
+
+@lru_cache(maxsize=1024)
+def _mailbox(value: bytes) -> str:
+    """The key of FROM, TO and CC. Correspondents come again and again."""
+    return fold(mailbox_key(value).decode("utf-8", "replace"))[:_MAX_KEY] if value else ""
+
+
+@lru_cache(maxsize=1024)
+def _name(value: bytes) -> str:
+    """The key of DISPLAYFROM and DISPLAYTO."""
+    return fold(display_key(value))[:_MAX_KEY] if value else ""
