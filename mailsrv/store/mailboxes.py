@@ -105,6 +105,17 @@ class Mailboxes:
             with self._lock:
                 self._seen = None
 
+    def set_aside(self) -> str:
+        """Move a file that cannot be read out of the way, so that the next look makes it anew; gives its new name."""
+        target = f"{self._layout.mailboxes}.damaged"
+        with self._disk.lock(self._layout.mailboxes_lock):
+            self._disk.unlink(target, missing_ok=True)
+            self._disk.rename(self._layout.mailboxes, target.rpartition("/")[2])
+            self._disk.sync_directory(self._layout.root)
+            with self._lock:
+                self._seen = None
+        return target
+
     def _stamps(self) -> tuple[Stamp | None, Stamp | None]:
         return self._disk.stamp(self._layout.mailboxes), self._disk.stamp(self._layout.root)
 

@@ -8,6 +8,7 @@ Diagnostics: `base_name` raises GrammarError for an ID that is none; the readers
 
 import re
 import zlib
+from functools import lru_cache
 
 from mailsrv.errors import GrammarError
 from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
@@ -44,11 +45,13 @@ def hash_of(base: str) -> int:
     return zlib.crc32(base.encode())
 
 
+@lru_cache(maxsize=256)
 def flags_of(tail: str) -> int:
     """The system flags that the part of a name from `:2,` on tells."""
     return sum(LETTERS.get(letter, 0) for letter in set(tail[len(FLAGS_MARK) :]))
 
 
+@lru_cache(maxsize=1024)
 def tail_with(tail: str, flags: int) -> str:
     """The end of a name with the system flags of a flag word; letters in `tail` that are not ours stay."""
     others = [letter for letter in tail[len(FLAGS_MARK) :] if letter not in LETTERS]

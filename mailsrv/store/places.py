@@ -152,11 +152,16 @@ def attach(index: Index, mailboxes: Mailboxes, name: str) -> tuple[MailboxInfo, 
         row = index.find(info.directory)
         if row is not None and row.uidvalidity == info.uidvalidity:
             return info, row  # another session was faster
-        info = replace(info, uidvalidity=listing.new_uidvalidity(index.clock.now()))
+        # A line without one is new, or the file was lost and the index was not: then its UIDs go on.
+        keeps = row is not None and not info.uidvalidity
+        number = row.uidvalidity if row is not None and keeps else listing.new_uidvalidity(index.clock.now())
+        listing.last = max(listing.last, number)
+        info = replace(info, uidvalidity=number)
         listing.put(info)
         _make_leaves(index, info.directory)
-    with index.write() as writing:
-        add_mailbox(writing, info.directory, info.uidvalidity)
+    if not keeps:
+        with index.write() as writing:
+            add_mailbox(writing, info.directory, info.uidvalidity)
     return attach(index, mailboxes, name)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store import adopt, places, tidy
+from mailsrv.store import adopt, places, tidy, verify
 from mailsrv.store.index import Index, Key
 from mailsrv.store.layout import check_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
@@ -136,6 +136,14 @@ class Reader:
         """What the account stores, as far as somebody has looked."""
         octets, messages = self._index.read("SELECT octets, messages FROM account")[0]
         return Usage(octets, messages)
+
+    def check(self) -> list[str]:
+        """What is wrong with the account, a sentence each (`mailsrv verify`)."""
+        return verify.check(self._index, self._mailboxes)
+
+    def repair(self) -> list[str]:
+        """Make that right; what was done, a sentence each."""
+        return verify.repair(self._index, self._mailboxes)
 
     def tidy(self, most: int = 1000) -> bool:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was

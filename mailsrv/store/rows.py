@@ -94,18 +94,26 @@ def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now
     return list(range(first, first + count))
 
 
-def remove(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone], moved: bool = False) -> None:
-    """Take rows away, remember their UIDs, and let their files be removed. `moved`: the file has another name, and its
-    content another row."""
+def remove(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> None:
+    """Take rows away, remember their UIDs, and let their files be removed; until they are, their contents stay."""
+    _leave_debris(writing, mailbox, [(message, message.content) for message in messages])
+    forget(writing, mailbox, messages)
+
+
+def remove_moved(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone], debris: bool) -> None:
+    """The same for messages whose contents have got other rows. `debris`: and their files other names."""
+    if debris:
+        _leave_debris(writing, mailbox, [(message, 0) for message in messages])
+    forget(writing, mailbox, messages)
+    contents = [(message.content,) for message in messages]
+    writing.connection.executemany("UPDATE content SET copies = copies - 1 WHERE id = ?", contents)
+
+
+def _leave_debris(writing: Writing, mailbox: MailboxRow, pairs: list[tuple[Gone, int]]) -> None:
     writing.connection.executemany(
         "INSERT INTO removal (hash, directory, base, leaf, tail, content) VALUES (?, ?, ?, ?, ?, ?)",
-        [(m.hash, mailbox.directory, m.base, m.leaf, m.tail, 0 if moved else m.content) for m in messages],
+        [(m.hash, mailbox.directory, m.base, m.leaf, m.tail, content) for m, content in pairs],
     )
-    forget(writing, mailbox, messages)
-    if moved:
-        writing.connection.executemany(
-            "UPDATE content SET copies = copies - 1 WHERE id = ?", [(m.content,) for m in messages]
-        )
 
 
 def forget(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> None:

@@ -19,7 +19,7 @@ from mailsrv.store.append import check_room, taken_back
 from mailsrv.store.flags import translate
 from mailsrv.store.index import Index, Key, MailboxRow, Writing, selections
 from mailsrv.store.message import base_name, hash_of, tail_with
-from mailsrv.store.rows import CUR, GONE, LEAVES, Found, Gone, insert, remove
+from mailsrv.store.rows import CUR, GONE, LEAVES, Found, Gone, insert, remove_moved
 from mailsrv.store.values import Usage
 
 _BLOCK = 1 << 20
@@ -56,7 +56,13 @@ def _transfer(
         if limits is not None:
             check_room(writing, limits, sum(message.size for message in messages), len(messages))
         words = translate(writing, left.id, right.id, {message.flags for message in messages})
-        keep = limits is None and left.id != right.id
+        keep = limits is None
+        if keep and left.id == right.id:
+            # Other UIDs for the same files (RFC 6851 section 3.3 leaves it open).
+            same = [Found(m.base, m.leaf, m.tail, m.flags, m.size, m.content, date) for m, date in zip(messages, dates, strict=True)]
+            new = insert(writing, left, same, index.clock.now())
+            remove_moved(writing, left, messages, debris=False)
+            return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]
         with own_change(index, writing, right), taken_back(index.disk) as made:
             found = _link(index, (left, right), messages, dates, keep, made)
             index.disk.sync_directory(f"{index.path(right)}/{LEAVES[CUR]}")
@@ -68,8 +74,8 @@ def _transfer(
                 )
             found = [entry._replace(flags=words[entry.flags]) for entry in found]
             new = insert(writing, right, found, index.clock.now())
-            if limits is None:
-                remove(writing, left, messages, moved=True)
+            if keep:
+                remove_moved(writing, left, messages, debris=True)
     return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]
 
 

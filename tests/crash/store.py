@@ -1,0 +1,147 @@
+"""An account on a real disk whose process dies at a chosen operation, and what must be true of it afterwards.
+
+SQLite needs real files, so that what dies here is the process and not the power: what it did stays, what it did not do
+is missing. What a power cut would take away besides is watched instead: `Watched` complains about every commit that names
+a link whose directory was not synced, and about debris that is forgotten before its removal is durable.
+"""
+
+import os
+from contextlib import contextmanager
+
+from mailsrv.store.database import Database
+from mailsrv.store.readers import Readers
+from mailsrv.store.values import Incoming
+from mailsrv.system.disk import Disk
+from mailsrv.imap.numbers import NumberSet
+
+from tests.fakes.clock import FakeClock
+
+ACCOUNT = "bob"
+HOST = "mx.example.org"
+STEPS = (
+    "link", "unlink", "rename", "remove_directory", "sync_directory", "replace", "append", "make_directories",
+    "set_time", "open_unnamed",
+)  # fmt: skip
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Watched(Disk):
+    """A disk that counts its operations and kills the process before number `kill_at`; commits count too."""
+
+    def __init__(self, kill_at=None):
+        super().__init__()
+        self.kill_at = kill_at
+        self.count = 0
+        self.linked = set()
+        self.faults = []
+
+    def step(self):
+        if self.count == self.kill_at:
+            raise Killed
+        self.count += 1
+
+    def _link_into(self, source, directory, name):
+        self.step()
+        super()._link_into(source, directory, name)
+        self.linked.add(directory)
+
+    def commit(self, forgets_debris):
+        self.step()
+        if self.linked:
+            self.faults.append(f"committed while {sorted(self.linked)} were not synced")
+
+
+def _stepping(name):
+    def operation(self, path, *arguments, **named):
+        self.step()
+        result = getattr(Disk, name)(self, path, *arguments, **named)
+        if name == "link":
+            self.linked.add(os.path.dirname(arguments[0]))
+        elif name == "sync_directory":
+            self.linked.discard(path)
+        elif name == "rename":
+            self.linked.add(os.path.dirname(path))
+        elif name == "replace":
+            self.linked.discard(os.path.dirname(path))
+        return result
+
+    return operation
+
+
+for _name in STEPS:
+    setattr(Watched, _name, _stepping(_name))
+
+
+_write = Database.write
+
+
+@contextmanager
+def write(self):
+    """Database.write with one more step: before the commit."""
+    with _write(self) as connection:
+        yield connection
+        if isinstance(self._disk, Watched):
+            self._disk.commit(False)
+
+
+def readers(data_dir, disk=None, clock=None):
+    return Readers(disk or Disk(), str(data_dir), clock or FakeClock(2_000_000_000.0), HOST)
+
+
+def reader(data_dir, disk=None, clock=None):
+    return readers(data_dir, disk, clock).reader(ACCOUNT)
+
+
+def append(box, text, flags=0):
+    file = box.new_file()
+    file.write([text.encode()])
+    return box.append([Incoming(file, flags, 1_700_000_000)])[0]
+
+
+def deliver(data_dir, number, directory="."):
+    """A message comes as delivery puts it into new/; its content is its number."""
+    text = f"delivered {number}"
+    path = os.path.join(data_dir, "accounts", ACCOUNT, directory, "new")
+    os.makedirs(path, exist_ok=True)
+    name = f"{1_700_000_000 + number}.dZJjly8m{number:04d}.{HOST},S={len(text)}"
+    with open(os.path.join(path, name), "w") as file:
+        file.write(text)
+    return text
+
+
+def contents(box):
+    """What a client sees in a mailbox: uid -> (content, flags)."""
+    seen = {}
+    for uid, flags in box.rows(None, ("uid", "flags")):
+        with box.open_file(uid) as file:
+            seen[uid] = (file.read_at(0, 1000).decode(), flags)
+    return seen
+
+
+def look(account):
+    """What a client sees in all mailboxes: name -> (mailboxid, uidvalidity, uid -> (content, flags))."""
+    found = {}
+    for info in account.mailboxes():
+        if info.exists:
+            box = account.open(info.name)
+            found[info.name] = (info.mailboxid, box.uidvalidity, contents(box))
+    return found
+
+
+def texts(found, *names):
+    """The contents of some mailboxes (all by default), sorted."""
+    return sorted(text for name in names or found for text, _ in found.get(name, (0, 0, {}))[2].values())
+
+
+def finish(account):
+    """All that waits for idle moments."""
+    while account.tidy():
+        pass
+
+
+def every(box):
+    uids, _, _ = box.view()
+    return NumberSet.of_sorted(uids)
