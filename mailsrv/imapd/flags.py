@@ -1,0 +1,136 @@
+"""STORE and UID STORE (RFC 9051 section 6.4.6, RFC 7162 section 3.1.3, RFC 2180 section 4.2).
+
+The change is one statement of the store, and what the client is told of it one query, whatever the number of messages.
+Changes of others are never taken for the answer: they are collected before, and told as news. Nothing is expunged here.
+
+Diagnostics: Refusal for flags that do not exist and, with BAD, for numbers that the client cannot know; TooMany for
+more keywords than a mailbox can have; MailboxGone and StorageError come from the store.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from mailsrv.imap.answers import Refusal, Status, no, ok
+from mailsrv.imap.events import Command
+from mailsrv.imap.extended_responses import modified
+from mailsrv.imap.message_arguments import Change, Store
+from mailsrv.imap.numbers import EMPTY, NumberSet
+from mailsrv.store.values import SYSTEM_FLAGS, Operation
+from mailsrv.imapd.news import make_flag_lines
+from mailsrv.imapd.state import State
+from mailsrv.imapd.view import View
+
+_OPERATIONS = {
+    Change.REPLACE: Operation.REPLACE,
+    Change.ADD: Operation.ADD,
+    Change.REMOVE: Operation.REMOVE,
+}
+_BATCH = 2000  # responses that are made before they are sent
+
+GONE = "some of the messages do not exist any more"
+
+Row = tuple[int, int, int]  # UID, flag word, modseq
+
+
+def store(state: State, command: Command) -> Status:
+    """Change flags, and tell the client what they are now: the modseqs only, or nothing, where it asked for silence."""
+    arguments = command.arguments
+    assert isinstance(arguments, Store)
+    view = state.selected
+    if arguments.unchanged_since is not None:
+        state.use_modseqs()
+    uids = view.uids_of(arguments.numbers, arguments.uid)
+    view.sync()  # from here on, what has the modseq of this command was changed by it
+    missing = EMPTY if arguments.uid else uids & view.gone
+    word = _read_word(state, arguments)
+    stored = view.box.store_flags(uids, _OPERATIONS[arguments.change], word, arguments.unchanged_since)
+    told = uids - stored.failed if stored.failed else uids
+    modseqs = bool(state.core.enabled & {"CONDSTORE", "QRESYNC"})
+    if not arguments.silent:
+        # What is told now is newer than all that waits to be told.
+        view.forget_changes(told)
+    if modseqs or not arguments.silent:
+        _tell(state, told, flags=not arguments.silent, modseqs=modseqs)
+    view.sync(stored.modseq if stored.changed else 0)
+    return _answer(state, arguments, stored.failed, missing)
+
+
+def check_system_flags(names: Iterable[str]) -> None:
+    """Refuse system flags that do not exist."""
+    for name in names:
+        if name.startswith("\\") and name not in SYSTEM_FLAGS:
+            raise Refusal(no(f"there is no flag {name}", "CANNOT"))
+
+
+def _read_word(state: State, arguments: Store) -> int:
+    """The flag word of the flags that are named. Keywords are made where they are to be set."""
+    check_system_flags(arguments.flags)
+    names = state.selected.flags
+    word = names.word_of(arguments.flags, create=arguments.change is not Change.REMOVE)
+    if not names.knows(word):
+        state.send(make_flag_lines(state.selected))
+    return word
+
+
+def _answer(state: State, arguments: Store, failed: NumberSet, missing: NumberSet) -> Status:
+    view = state.selected
+    code = ""
+    if failed:
+        code = modified(failed if arguments.uid else view.numbers_of(failed))
+        if view.gone and "QRESYNC" in state.core.enabled:
+            # There is one code in an answer, and this one must be told too (RFC 7162 section 3.2).
+            state.send(b"* OK [HIGHESTMODSEQ %d] not all is told yet\r\n" % view.gone_modseq)
+    if missing and not arguments.silent:
+        return no(GONE, code or "EXPUNGEISSUED")
+    return ok("stored, but not where others were faster" if failed else "stored", code)
+
+
+# What is told
+
+
+def _tell(state: State, uids: NumberSet, flags: bool, modseqs: bool) -> None:
+    """Send flags or modseqs, or both, of messages as they are now."""
+    view = state.selected
+    rows: Iterator[Row] = iter(view.box.rows(uids, ("uid", "flags", "modseq")))
+    while batch := list(islice(rows, _BATCH)):
+        lines = b"".join(_lines(view, batch, (flags, modseqs), "UIDONLY" in state.core.enabled))
+        if view.flags.changed:
+            state.send(make_flag_lines(view))
+        state.send(lines)
+
+
+def _lines(view: View, rows: Sequence[Row], told: tuple[bool, bool], uid_only: bool) -> list[bytes]:
+    """One response a message; `told`: flags, modseqs."""
+    text = view.flags.text
+    if uid_only:
+        match told:
+            case True, True:
+                form = b"* %d UIDFETCH (FLAGS (%b) MODSEQ (%d))\r\n"
+                return [form % (uid, text(word), modseq) for uid, word, modseq in rows]
+            case True, False:
+                return [b"* %d UIDFETCH (FLAGS (%b))\r\n" % (uid, text(word)) for uid, word, _ in rows]
+        return [b"* %d UIDFETCH (MODSEQ (%d))\r\n" % (uid, modseq) for uid, _, modseq in rows]
+    numbered = _number(view, rows)
+    match told:
+        case True, True:
+            form = b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n"
+            return [form % (number, uid, text(word), modseq) for number, (uid, word, modseq) in numbered]
+        case True, False:
+            form = b"* %d FETCH (UID %d FLAGS (%b))\r\n"
+            return [form % (number, uid, text(word)) for number, (uid, word, _) in numbered]
+    return [b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, at) for number, (uid, _, at) in numbered]
+
+
+def _number(view: View, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
+    """Rows by ascending UID with their numbers; without those that the client does not know."""
+    uids = view.uids
+    at, count = 0, len(uids)
+    for row in rows:
+        uid = row[0]
+        if at >= count or uids[at] != uid:
+            at = bisect_left(uids, uid, at)
+            if at == count or uids[at] != uid:
+                continue
+        at += 1
+        yield at, row
