@@ -1,37 +1,57 @@
-"""What answers each command: one table of functions by the names of mailsrv.imap.commands, and what surrounds every
-command: reasons of the store as NO with their code, and the news of the selected mailbox before the answer.
+"""What answers each command: one table of functions by the names of mailsrv.imap.commands.
 
 An action gets the session's state and the command, sends untagged data by `state.send`, and gives the answer. A form
 with UID has the same action as the one without; its arguments say which it is. Text of the client selects nothing here.
+What surrounds every command (reasons of the store as NO, news before the answer) is in mailsrv.imapd.telling.
 
 Diagnostics: `perform` raises what the pump raises when the client is gone, and what is a bug.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from mailsrv.errors import StorageError
-from mailsrv.system import events
-from mailsrv.imap.answers import Answer, Refusal, Status, Word, no
+from mailsrv.imap.answers import Answer, no
 from mailsrv.imap.commands import Row
 from mailsrv.imap.events import Command
-from mailsrv.imap.situation import State as Standing
-from mailsrv.store.refusals import MailboxGone, StoreRefusal
-from mailsrv.imapd import refusals
-from mailsrv.imapd.news import make_news
+from mailsrv.imapd import idle, listing, login, mailboxes, select, session_commands, status
 from mailsrv.imapd.state import State
+from mailsrv.imapd.telling import guard
 
 Action = Callable[[State, Command], Answer]
 
-# By the name of the row, without UID. One line for each room of commands.
-ACTIONS: dict[str, Action] = {}
+# By the name of the row, without UID. CAPABILITY is the core's own.
+ACTIONS: dict[str, Action] = {
+    "AUTHENTICATE": login.authenticate,
+    "CHECK": session_commands.noop,
+    "CLOSE": select.close,
+    "COMPRESS": session_commands.compress,
+    "CREATE": mailboxes.create,
+    "DELETE": mailboxes.delete,
+    "ENABLE": session_commands.enable,
+    "EXAMINE": select.select,
+    "ID": session_commands.identify,
+    "IDLE": idle.begin,
+    "LIST": listing.list_mailboxes,
+    "LOGIN": login.login,
+    "LOGOUT": session_commands.logout,
+    "LSUB": listing.list_subscribed,
+    "NAMESPACE": session_commands.namespace,
+    "NOOP": session_commands.noop,
+    "RENAME": mailboxes.rename,
+    "SELECT": select.select,
+    "STARTTLS": session_commands.start_tls,
+    "STATUS": status.ask_status,
+    "SUBSCRIBE": mailboxes.subscribe,
+    "UNAUTHENTICATE": login.unauthenticate,
+    "UNSELECT": select.unselect,
+    "UNSUBSCRIBE": mailboxes.subscribe,
+}
 
-# What the events behind an accepted APPEND or REPLACE do, by type: MessageStart and AppendEnd are answered, MessageChunk,
-# MessageEnd and Aborted are not. All from mailsrv.imapd.append.
-STREAMED: dict[type[Any], Callable[[State, Any], Answer | None]] = {}
+# What the events behind an accepted APPEND or REPLACE do, by type: those that are answered, and those that are not. All
+# from mailsrv.imapd.append.
+STREAMED: dict[type[Any], Callable[[State, Any], Answer]] = {}
+TAKEN: dict[type[Any], Callable[[State, Any], None]] = {}
 
-GONE = b"* NO [CLOSED] this mailbox was deleted, or its UIDs are no longer valid\r\n"
 READ_ONLY = no("this mailbox is selected read-only", "READ-ONLY")
 
 
@@ -45,58 +65,5 @@ def perform(state: State, command: Command) -> Answer:
     row = command.row
     if row.changes_mailbox and state.view is not None and state.view.read_only:
         return READ_ONLY
-    return guard(state, lambda: _answer(state, command), row.may_renumber)
+    return guard(state, lambda: ACTIONS[name_of(row)](state, command), row.may_renumber)
 
-
-def guard(state: State, act: Callable[[], Answer], renumber: bool) -> Answer:
-    """Run a part of a command; the store's reasons become NO, and news are told before the answer."""
-    try:
-        answer = act()
-    except MailboxGone as error:
-        return _end_view(state, refusals.refusal(error))
-    except StoreRefusal as error:
-        answer = refusals.refusal(error)
-    except Refusal as error:
-        answer = error.status
-    except StorageError as error:
-        events.storage(state.house.log, path=state.account, reason=str(error))
-        answer = refusals.failure(error)
-    if isinstance(answer, Status):
-        answer = tell(state, answer, renumber)
-    return answer
-
-
-def tell(state: State, answer: Status, renumber: bool) -> Status:
-    """Send the news of the selected mailbox that may be sent now; gives the answer that follows them.
-
-    What cannot be found out now is told another time; a mailbox that is gone ends its selection, and the answer stays.
-    """
-    view = state.view
-    if view is None or state.core.state is not Standing.SELECTED or answer.word in (Word.BYE, Word.BAD):
-        return answer
-    try:
-        view.sync()
-        news = make_news(view, state.core.enabled, renumber)
-    except MailboxGone:
-        return _end_view(state, answer)
-    except StorageError as error:
-        events.storage(state.house.log, path=state.account, reason=str(error))
-        return answer
-    if news:
-        state.send(news)
-    if view.gone and answer.word is Word.OK and not answer.code and "QRESYNC" in state.core.enabled:
-        # The client must not believe that it has been told all up to the modseqs it saw (RFC 7162 section 3.2).
-        return replace(answer, code=f"HIGHESTMODSEQ {view.gone_modseq}")
-    return answer
-
-
-def _end_view(state: State, answer: Status) -> Status:
-    """The selected mailbox is no more: nothing is selected from now on."""
-    state.send(GONE)
-    state.deselect()
-    state.core.deselect()
-    return answer
-
-
-def _answer(state: State, command: Command) -> Answer:
-    return ACTIONS[name_of(command.row)](state, command)

@@ -62,7 +62,7 @@ class Passwords(Protocol):
 class Readers(Protocol):
     """store.readers.Readers: one account's mailboxes each, cheap to ask for."""
 
-    def reader(self, account: str, limits: Usage = ..., /) -> Reader: ...
+    def reader(self, account: str, limits: Usage, /) -> Reader: ...
 
 
 class Shown(Protocol):
@@ -78,6 +78,7 @@ class Throttle(Protocol):
     def opened(self, client: str, /) -> int: ...
     def closed(self, client: str, /) -> None: ...
     def total(self) -> int: ...
+    def sessions_of(self, account: str, /) -> int: ...
     def login_failed(self, client: str, /) -> int: ...
     def count(self, name: str, number: int = 1, /) -> None: ...
     def enter(self, id: str, kind: str, client: str, /) -> Shown: ...
@@ -98,19 +99,11 @@ class Bans(Protocol):
 
 
 class Watch(Protocol):
-    """Who wants to hear of an account's changes (imapd.watch.Watch). `ring` is called by another thread, at each
+    """Who wants to hear of an account's changes (serve.watch.Watch). `ring` is called by another thread, at each
     announcement and about every 30 s; it must not wait."""
 
     def enter(self, account: str, ring: Callable[[], None], /) -> None: ...
     def leave(self, account: str, ring: Callable[[], None], /) -> None: ...
-
-
-class Presence(Protocol):
-    """How many sessions an account has in this process (imapd.watch.Presence). `enter` is False when there are too
-    many."""
-
-    def enter(self, account: str, /) -> bool: ...
-    def leave(self, account: str, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +118,6 @@ class House:
     passwords: Passwords
     readers: Readers
     watch: Watch
-    presence: Presence
     throttle: Throttle
     bans: Bans
     log: Log

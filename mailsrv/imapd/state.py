@@ -14,8 +14,9 @@ from mailsrv.system.openfile import OpenFile
 from mailsrv.system.tls import TlsInfo
 from mailsrv.imap import situation
 from mailsrv.imap.answers import Segment
+from mailsrv.directory.logins import Logins, Visitor
 from mailsrv.store.reader import Reader
-from mailsrv.imapd.house import House, Peer
+from mailsrv.imapd.house import House, Peer, Shown
 from mailsrv.imapd.view import View
 
 FLUSH_OCTETS = 1 << 17  # that wait before they are sent
@@ -50,12 +51,13 @@ class State:
     """One session.
 
     `account` is "" before login; `reader` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
-    holds; `idling` is true during IDLE.
+    holds; `idling` is true during IDLE. `ring` wakes the session's thread while it waits for its client. `shown` is the
+    session as `mailsrv who` shows it.
     """
 
     __slots__ = (
-        "_files", "_flush", "_waiting", "account", "commands", "core", "house", "idling", "peer", "reader", "refused",
-        "tls", "upload", "view",
+        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "logins", "peer", "reader", "refused",
+        "ring", "shown", "tls", "upload", "view",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -67,17 +69,21 @@ class State:
         self.view: View | None = None
         self.upload: Upload | None = None
         self.idling = False
-        self.commands = 0
         self.refused = 0
+        self.shown: Shown | None = None
+        self.logins = Logins(house, Visitor(peer.session_id, peer.kind, peer.client))
         self.core: Core
+        self.ring: Callable[[], None] = _stay
         self._flush: Callable[[], None] = _stay
         self._files: list[OpenFile] = []
         self._waiting = 0
 
-    def connect(self, core: Core, flush: Callable[[], None]) -> None:
-        """The core to send by, and what empties it towards the client (it may block, and raise)."""
+    def connect(self, core: Core, flush: Callable[[], None], ring: Callable[[], None]) -> None:
+        """The core to send by, what empties it towards the client (it may block, and raise), and what wakes the
+        session's thread."""
         self.core = core
         self._flush = flush
+        self.ring = ring
 
     @property
     def rev2(self) -> bool:
@@ -131,6 +137,19 @@ class State:
             file.close()
         self._waiting = 0
 
+    def use_modseqs(self) -> None:
+        """The client has shown that it knows CONDSTORE: from now on it is told modseqs, first of all the selected
+        mailbox's highest (RFC 7162 section 3.1.2)."""
+        if "CONDSTORE" not in self.core.enabled:
+            self.core.enable("CONDSTORE")
+            if self.view is not None:
+                self.send(b"* OK [HIGHESTMODSEQ %d] highest\r\n" % self.view.modseq)
+
+    def show(self, account: str) -> None:
+        """Show in `mailsrv who` whose session this is."""
+        if self.shown is not None:
+            self.shown.account(account)
+
     # Its end
 
     def deselect(self) -> None:
@@ -147,4 +166,4 @@ class State:
 
 
 def _stay() -> None:
-    """Nothing is flushed before there is a connection."""
+    """Before there is a connection nothing is flushed and nobody woken."""

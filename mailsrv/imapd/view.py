@@ -92,11 +92,6 @@ class View:
 
     # What happens
 
-    def refresh(self, force: bool = False) -> None:
-        """Look for new files, then sync: for NOOP, CHECK and IDLE."""
-        self.box.refresh(force)
-        self.sync()
-
     def sync(self, silent: int = 0) -> None:
         """Collect what has changed in the store since the last time, for `news.tell`.
 

@@ -1,0 +1,42 @@
+"""IDLE: the client is told news as they come (RFC 9051 section 6.3.13, RFC 2177).
+
+Who waits holds no timer: the process's watcher rings at each announcement of the account, and from time to time for
+what other programs do. Between two rings the session owns no connection to the index.
+
+Diagnostics: StorageError and MailboxGone never leave: what cannot be found out is told another time.
+"""
+
+from mailsrv.imap.answers import Answer, Continue, ok
+from mailsrv.imap.events import Command
+from mailsrv.imapd.state import State
+from mailsrv.imapd.telling import guard
+from mailsrv.imapd.view import View
+
+DONE = ok("welcome back")
+
+
+def begin(state: State, command: Command) -> Answer:
+    """IDLE. The watch begins before the last look, so that nothing falls between them."""
+    state.idling = True
+    state.house.watch.enter(state.account, state.ring)
+    look(state)
+    return Continue()
+
+
+def look(state: State) -> None:
+    """Tell what is new: at the begin of IDLE and whenever the watcher rings."""
+    view = state.view
+    if view is not None:
+        guard(state, lambda: _look_for_files(view), renumber=True)
+
+
+def _look_for_files(view: View) -> Answer:
+    view.box.refresh()
+    return DONE
+
+
+def leave(state: State) -> None:
+    """DONE, or the session's end: listen for rings no more; a second call does nothing."""
+    if state.idling:
+        state.idling = False
+        state.house.watch.leave(state.account, state.ring)
