@@ -1,13 +1,18 @@
-"""The Received-SPF field (RFC 7208 section 9.1): the result, and enough with it to check it again.
+"""The Received-SPF field (RFC 7208 section 9.1): the result, and enough with it to check it again; and whether one that
+a message brings along says that it is ours.
 
 Diagnostics: raises nothing; whatever the values hold, they stand in the field as values.
 """
 
+import re
 from dataclasses import dataclass
 
+from mailsrv.mail.address import domain_key
 from mailsrv.mail.structured import fold, write_comment, write_dot_atom
 
 NAME = "Received-SPF"
+
+_BESIDE_WORDS = re.compile(rb'[\s"]+')
 
 # Result -> what it means, with the client's address and the domain put in.
 _MEANINGS = {
@@ -51,3 +56,11 @@ def received_spf_field(found: ReceivedSpf) -> bytes:
     ]
     words = [f"{key}={write_dot_atom(value)};" for key, value in pairs if value]
     return fold(NAME, [[found.result, *write_comment(f"{found.receiver}: {meaning}")], words])
+
+
+def claims_receiver(value: bytes, hostname: str) -> bool:
+    """Whether a raw value names this host as the receiver who checked, in its comment or its pairs. When in doubt it
+    does: nobody else has a reason to write anything of the kind."""
+    name = domain_key(hostname).encode()
+    text = _BESIDE_WORDS.sub(b"", value).lower()
+    return b"receiver=" + name in text or b"(" + name + b":" in text

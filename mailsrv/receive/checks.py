@@ -15,7 +15,7 @@ from mailsrv.mail.address import domain_key
 from mailsrv.mail.authres import MethodResult, claims, format_authres
 from mailsrv.mail.header import Header
 from mailsrv.mail.reasons import reasons_field
-from mailsrv.mail.received_spf import ReceivedSpf, received_spf_field
+from mailsrv.mail.received_spf import ReceivedSpf, claims_receiver, received_spf_field
 from mailsrv.mail.reply import Reply
 from mailsrv.authn.dmarc_row import Override, Passage, make_row
 from mailsrv.authn.evaluate import evaluate
@@ -34,7 +34,7 @@ JUNK = "Junk"
 SENDS_NOTHING = Reply(550, "5.7.27", "the sender's domain sends no mail")
 
 # Fields that nobody but us may write, if they stand under our name (spares).
-OURS = frozenset({b"authentication-results", b"x-mailsrv-reasons"})
+OURS = frozenset({b"authentication-results", b"received-spf", b"x-mailsrv-reasons"})
 
 
 def is_checked(state: State) -> bool:
@@ -68,7 +68,7 @@ def remove_forged(state: State, scanned: Header) -> bytes:
 def spares(state: State) -> Callable[[bytes, bytes], bool]:
     """Which fields of these names, by name and raw value, are not ours: results under another name."""
     hostname = state.house.config.hostname
-    return lambda name, value: name == b"authentication-results" and not claims(value, hostname)
+    return lambda name, value: name in _CLAIMS and not _CLAIMS[name](value, hostname)
 
 
 def judge(state: State, transaction: Transaction, scanned: Header, octets: Octets) -> Octets | Reply:
@@ -206,3 +206,4 @@ def _dkim_properties(one: DkimFinding) -> tuple[tuple[str, str, str], ...]:
 
 
 _RETURN_PATH = frozenset({b"return-path"})
+_CLAIMS = {b"authentication-results": claims, b"received-spf": claims_receiver}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.mail.received_spf import ReceivedSpf, received_spf_field
+from mailsrv.mail.received_spf import ReceivedSpf, claims_receiver, received_spf_field
 from mailsrv.mail.structured import MAX_VALUE, printable
 from tests.mailsrv.mail.field_reader import check_lines, read_parts
 
@@ -70,3 +70,24 @@ def test_whatever_the_values_are_they_are_read_back(helo, domain, sender, mechan
     given_pairs = {"helo": helo, "envelope-from": sender, "mechanism": mechanism, "problem": problem}
     wanted = {f"{key}={printable(value, MAX_VALUE)}" for key, value in given_pairs.items() if value}
     assert set(pairs) == wanted | {"client-ip=192.0.2.1", "identity=mailfrom", "receiver=mx.example.org"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b" pass client-ip=192.0.2.1; receiver=mx.example.org;",
+        b' pass client-ip=192.0.2.1;\r\n\treceiver = "MX.example.org"',
+        b" pass (mx.example.org: domain of a@b designates 192.0.2.1)",
+        b" pass ( Mx.Example.org : domain of a@b designates 192.0.2.1)",
+        received_spf_field(PASS).partition(b":")[2],
+    ],
+)
+def test_a_field_that_claims_to_be_ours(value):
+    assert claims_receiver(value, "mx.example.org")
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b" pass", b" pass (mx.example.com: a) receiver=mx.example.com; helo=mx.example.org", b"\xff" * 100]
+)
+def test_a_field_of_others(value):
+    assert not claims_receiver(value, "mx.example.org")

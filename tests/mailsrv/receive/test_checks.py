@@ -243,6 +243,17 @@ def test_forged_results_go(client: str, fields: int) -> None:
     assert not any("dmarc=pass" in line for line in found)
 
 
+def test_a_forged_received_spf_goes() -> None:
+    dialogue = open_smtp()
+    forged = "Received-SPF: pass (mx.example.org: forged) receiver=mx.example.org"
+    others = "Received-SPF: pass (mx.example.com: others) receiver=mx.example.com"
+    dialogue.send(write("unknown.example", forged, others), "a@unknown.example")
+    header = header_of(dialogue)
+    assert "forged" not in header
+    assert others in header
+    assert header.count("Received-SPF: ") == 2
+
+
 def test_lmtp_brings_the_results_of_our_own_house() -> None:
     dialogue = open_smtp(kind=Kind.LMTP)
     dialogue.send(write("unknown.example", FORGED[0]), "a@unknown.example")
