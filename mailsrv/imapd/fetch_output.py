@@ -1,0 +1,58 @@
+"""The way of FETCH's responses to the client: small pieces put together, large ones from the file, none of it twice.
+
+Diagnostics: what `State.send` and `State.send_file` let pass; the file of a message is closed then too.
+"""
+
+from collections.abc import Sequence
+
+from mailsrv.system.openfile import OpenFile
+from mailsrv.mail.mime import Span
+from mailsrv.imapd.fetch_values import Piece
+from mailsrv.imapd.state import State
+
+WRITE = 1 << 16  # octets that are put together
+
+
+class Output:
+    """What one FETCH sends. `flush` it at the end."""
+
+    __slots__ = ("_pieces", "_size", "_state")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def put(self, octets: bytes) -> None:
+        """Send octets, with others."""
+        self._pieces.append(octets)
+        self._size += len(octets)
+        if self._size > WRITE:
+            self.flush()
+
+    def put_pieces(self, pieces: Sequence[Piece], file: OpenFile) -> None:
+        """Send the pieces of one response; spans are of `file`, which is closed when nothing of it is needed any more.
+        """
+        last = next((at for at in reversed(range(len(pieces))) if isinstance(pieces[at], Span)), -1)
+        try:
+            for at, piece in enumerate(pieces):
+                if isinstance(piece, bytes):
+                    self.put(piece)
+                elif isinstance(piece, Span):
+                    self.flush()
+                    self._state.send_file(file, piece.offset, piece.length, last=at == last)
+                else:
+                    for block in piece:
+                        self.put(block)
+        except BaseException:
+            file.close()
+            raise
+        if last < 0:
+            file.close()
+
+    def flush(self) -> None:
+        """Hand over what was put together."""
+        if self._pieces:
+            pieces, self._pieces = self._pieces, []
+            self._size = 0
+            self._state.send(pieces[0] if len(pieces) == 1 else b"".join(pieces))
