@@ -13,7 +13,7 @@ from typing import Any
 from mailsrv.imap.answers import Answer, no
 from mailsrv.imap.commands import Row
 from mailsrv.imap.events import Command
-from mailsrv.imapd import idle, listing, login, mailboxes, select, session_commands, status
+from mailsrv.imapd import fetch, idle, listing, login, mailboxes, select, session_commands, status
 from mailsrv.imapd.state import State
 from mailsrv.imapd.telling import guard
 
@@ -29,6 +29,7 @@ ACTIONS: dict[str, Action] = {
     "DELETE": mailboxes.delete,
     "ENABLE": session_commands.enable,
     "EXAMINE": select.select,
+    "FETCH": fetch.fetch,
     "ID": session_commands.identify,
     "IDLE": idle.begin,
     "LIST": listing.list_mailboxes,
