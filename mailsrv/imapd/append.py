@@ -1,5 +1,5 @@
-"""APPEND with one message or many (RFC 9051 section 6.3.12, RFC 3502, RFC 7889, RFC 4315 section 3, RFC 3516, RFC 6855),
-and how messages come in for REPLACE too.
+"""APPEND with one message or many, and how messages come in for REPLACE too (RFC 9051 section 6.3.12, RFC 3502, RFC
+7889, RFC 4315 section 3, RFC 3516, RFC 6855).
 
 Messages are written to files without names as they come, and never held in memory; all of them are stored at the end of
 the command, or none. What is refused early (quota, a mailbox that is missing) is refused before its octets come. A file
@@ -44,8 +44,11 @@ class Message:
 
 
 class Upload:
-    """What one APPEND holds. `failure` is what will be answered at the end, whatever comes until then; `freed`: what the
-    command takes away from the account when it succeeds."""
+    """What one APPEND holds.
+
+    `failure` is what will be answered at the end, whatever comes until then; `freed` is what the command takes away
+    from the account when it succeeds.
+    """
 
     def __init__(self, target: OpenMailbox, freed: Usage | None = None) -> None:
         self.target = target

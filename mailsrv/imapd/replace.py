@@ -15,7 +15,6 @@ from mailsrv.store.refusals import MessageGone
 from mailsrv.store.values import DELETED, Operation, Usage
 from mailsrv.imapd.append import Upload
 from mailsrv.imapd.copy import open_target
-from mailsrv.imapd.news import make_news
 from mailsrv.imapd.state import State
 
 
@@ -28,16 +27,15 @@ class Replacement(Upload):
 
     def finish(self, state: State) -> Status:
         """The new message came: store it, and let the old one go."""
-        code = self._store_in_place(state)
-        state.send(b"* OK [%b] the new message is there\r\n" % code.encode())
         view = state.selected
         view.sync()
+        if self.uids & view.gone:
+            raise MessageGone("somebody else has expunged the old message, so the new one is not stored")
+        code = self._store_in_place(state)
+        state.send(b"* OK [%b] the new message is there\r\n" % code.encode())
         stored = view.box.store_flags(self.uids, Operation.ADD, DELETED)
         view.sync(stored.modseq if stored.changed else 0)
         view.box.expunge(self.uids)
-        view.sync()
-        # The number that the client named has served: it may change now (RFC 8508 section 3.2's own example).
-        state.send(make_news(view, state.core.enabled, renumber=True))
         return ok("replaced")
 
     def _store_in_place(self, state: State) -> str:
