@@ -89,9 +89,10 @@ def _collect(texts: Iterator[str], most: int) -> tuple[str, bool]:
 
 
 def _headers(octets: Octets, structure: Part) -> Iterator[str]:
-    """The header of a message, and those of its parts."""
+    """The header of a message, and those of its parts; not those of messages within, which are in the body."""
+    within = {part.parts[0].header for part in _walk(structure) if part.is_message}
     for part in _walk(structure):
-        if length := min(part.header.length, MAX_HEADER):
+        if part.header not in within and (length := min(part.header.length, MAX_HEADER)):
             yield read_header(bytes(octets[part.header.offset : part.header.offset + length]))
 
 

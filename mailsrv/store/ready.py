@@ -30,12 +30,13 @@ _MAX_PARENTS = 500  # message ids that a message refers to: its nearest
 
 _FIELD = re.compile(rb"\n([!-9;-~]++)" + FIELD_BODY)
 _WANTED = re.compile(rb"\n(from|to|cc|bcc|subject|date|message-id|references|in-reply-to)" + FIELD_BODY, re.IGNORECASE)
-_MESSAGE_ID = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"\s@])++@[^<>\s]++)>')
+# (Python 3.11 does not step back out of a possessive repetition of groups that fail in their middle: none here.)
+_MESSAGE_ID = re.compile(r'<((?:"(?:[^"\\<>]|\\[^<>])*"|[^<>"\s@])+@[^<>\s]++)>')
 _QUOTES = re.compile(r'\\(.)|"')
 # RFC 5256 sections 2.1 and 3: the marks of a reply or forward, at the beginning or the end of a subject.
-_REPLY = re.compile(r"(?:\[[^\[\]]*+\]|\s)*+(?:re|fwd?)\s*+(?:\[[^\[\]]*+\]\s*+)?:", re.IGNORECASE | re.ASCII)
+_REPLY = re.compile(r"(?:\[[^\[\]]*+\]|\s)*(?:re|fwd?)\s*+(?:\[[^\[\]]*+\]\s*+)?:", re.IGNORECASE | re.ASCII)
 _TRAILER = re.compile(r"\(fwd\)\s*+\Z", re.IGNORECASE)
-_LISTS = re.compile(r"\s*+(?:(?!\[fwd:)\[[^\[\]]*+\]\s*+)*+", re.IGNORECASE)
+_LISTS = re.compile(r"\s*+(?:(?!\[fwd:)\[[^\[\]]*+\]\s*+)*", re.IGNORECASE)
 
 
 class ReadyRow(NamedTuple):
