@@ -24,7 +24,7 @@ from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import OverQuota
 from mailsrv.store.values import SYSTEM_FLAGS, Incoming, Usage
 from mailsrv.imapd import refusals
-from mailsrv.imapd.copy import open_target
+from mailsrv.imapd.copy import into, open_target
 from mailsrv.imapd.flags import check_system_flags
 from mailsrv.imapd.state import State
 
@@ -65,12 +65,15 @@ class Upload:
         """Store all messages that came, durably; gives the response code with their UIDs."""
         if self.failure is not None:
             raise Refusal(self.failure)
-        incoming = [
-            Incoming(message.file, _read_word(self.target, message.start.flags), message.start.date)
-            for message in self.messages
-        ]
-        self.messages.clear()  # the store closes the files
-        return append_uid(self.target.uidvalidity, NumberSet.of(self.target.append(incoming)))
+        target = self.target
+        with into(target):
+            incoming = [
+                Incoming(message.file, _read_word(target, message.start.flags), message.start.date)
+                for message in self.messages
+            ]
+            self.messages.clear()  # the store closes the files
+            uids = target.append(incoming)
+        return append_uid(target.uidvalidity, NumberSet.of(uids))
 
     def finish(self, state: State) -> Status:
         """What the end of the command does."""
@@ -103,7 +106,9 @@ def start_message(state: State, event: MessageStart) -> Answer:
         return no(f"at most {MOST_FILES} messages at once", "LIMIT")
     check_system_flags(event.flags)
     _check_room(state, upload, event.size)
-    upload.messages.append(Message(event, upload.target.new_file()))
+    with into(upload.target):
+        file = upload.target.new_file()
+    upload.messages.append(Message(event, file))
     return Continue()
 
 

@@ -8,13 +8,16 @@ Diagnostics: Refusal with EXPUNGEISSUED, TRYCREATE and, with BAD, for numbers th
 TooMany, MailboxGone and StorageError come from the store.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mailsrv.imap.answers import Refusal, Status, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import copy_uid
 from mailsrv.imap.message_arguments import Copy, Move
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.opened import OpenMailbox
-from mailsrv.store.refusals import NoMailbox
+from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.imapd import refusals
 from mailsrv.imapd.flags import GONE
 from mailsrv.imapd.state import State
@@ -26,7 +29,8 @@ def copy(state: State, command: Command) -> Status:
     assert isinstance(arguments, Copy)
     uids = _choose(state, arguments)
     target = open_target(state, arguments.mailbox)
-    pairs = state.selected.box.copy(uids, target) if uids else []
+    with into(target):
+        pairs = state.selected.box.copy(uids, target) if uids else []
     return ok("copied", copy_uid(target.uidvalidity, pairs)) if pairs else ok("no message to be copied")
 
 
@@ -37,7 +41,8 @@ def move(state: State, command: Command) -> Status:
     uids = _choose(state, arguments)
     target = open_target(state, arguments.mailbox)
     view = state.selected
-    pairs = view.box.move(uids, target) if uids else []
+    with into(target):
+        pairs = view.box.move(uids, target) if uids else []
     if not pairs:
         return ok("no message to be moved")
     state.send(b"* OK [%b] moved\r\n" % copy_uid(target.uidvalidity, pairs).encode())
@@ -53,6 +58,16 @@ def open_target(state: State, name: str) -> OpenMailbox:
         return state.mailboxes.open(name)
     except NoMailbox as error:
         raise Refusal(refusals.refusal(error, try_create=True)) from None
+
+
+@contextmanager
+def into(target: OpenMailbox) -> Iterator[None]:
+    """A mailbox that messages go to may be deleted meanwhile: that does not end the one that is selected. Should it be
+    the selected one itself, its session finds out behind this command."""
+    try:
+        yield
+    except MailboxGone:
+        raise Refusal(no(f"the mailbox {target.name} was deleted meanwhile", "TRYCREATE")) from None
 
 
 def _choose(state: State, arguments: Copy | Move) -> NumberSet:

@@ -1,5 +1,5 @@
-"""What is told of the result of a search or sort, and what is saved of it for `$` (RFC 9051 sections 6.4.4 and 7.3.4, RFC
-4731, RFC 5182, RFC 5267 section 3, RFC 7162 sections 3.1.5 and 3.1.10, RFC 9394 section 3).
+"""What is told of the result of a search or sort, and what is saved of it for `$` (RFC 9051 sections 6.4.4 and 7.3.4,
+RFC 4731, RFC 5182, RFC 5267 section 3, RFC 7162 sections 3.1.5 and 3.1.10, RFC 9394 section 3).
 
 Values in, octets out; nothing is searched here.
 
