@@ -19,7 +19,7 @@ from mailsrv.imap import mailbox_arguments as mailboxes
 from mailsrv.imap import message_arguments as messages
 from mailsrv.imap import search_arguments as searches
 from mailsrv.imap import session_arguments as sessions
-from mailsrv.imap.fetch_items import read_fetch
+from mailsrv.imap.fetch_grammar import read_fetch
 from mailsrv.imap.notify_arguments import read_notify
 from mailsrv.imap.situation import Situation, State
 from mailsrv.imap.tokens import Cursor

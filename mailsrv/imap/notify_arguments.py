@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mailsrv.errors import GrammarError
-from mailsrv.imap.fetch_items import MAX_FETCH_ITEMS, FetchItem, read_item
+from mailsrv.imap.fetch_grammar import MAX_FETCH_ITEMS, read_item
+from mailsrv.imap.fetch_items import FetchItem
 from mailsrv.imap.mailbox_filters import FilterKind, MailboxFilter, read_filter
 from mailsrv.imap.situation import Situation
 from mailsrv.imap.tokens import Cursor

@@ -10,7 +10,8 @@ from enum import Enum
 from mailsrv.imap.answers import Refusal, bad
 from mailsrv.imap.mailbox_filters import FilterKind, MailboxFilter, read_filter
 from mailsrv.imap.partial import PartialRange, read_partial_range
-from mailsrv.imap.search_keys import Key, read_keys
+from mailsrv.imap.search_grammar import read_keys
+from mailsrv.imap.search_keys import Key
 from mailsrv.imap.situation import Situation
 from mailsrv.imap.tokens import Cursor
 

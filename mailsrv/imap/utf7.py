@@ -20,7 +20,7 @@ def encode(name: str) -> bytes:
     """A name as modified UTF-7. A lone surrogate, which no name from outside has, becomes a question mark."""
     if name.isascii() and name.isprintable() and "&" not in name:
         return name.encode()
-    return _TO_SHIFT.sub(_shift, name).encode()
+    return _TO_SHIFT.sub(_shift, name.encode("utf-8", "replace").decode()).encode()
 
 
 def decode(octets: bytes) -> str:
@@ -45,7 +45,7 @@ def decode(octets: bytes) -> str:
 def _shift(match: re.Match[str]) -> str:
     if match[0] == "&":
         return "&-"
-    units = match[0].encode("utf-16-be", "replace")
+    units = match[0].encode("utf-16-be")
     return "&" + b2a_base64(units, newline=False).rstrip(b"=").replace(b"/", b",").decode() + "-"
 
 
