@@ -12,8 +12,25 @@ from typing import Any
 
 from mailsrv.imap.answers import Answer, no
 from mailsrv.imap.commands import Row
-from mailsrv.imap.events import Command
-from mailsrv.imapd import fetch, idle, listing, login, mailboxes, select, session_commands, status
+from mailsrv.imap.events import Aborted, AppendEnd, Command, MessageChunk, MessageEnd, MessageStart
+from mailsrv.imapd import (
+    append,
+    copy,
+    expunge,
+    fetch,
+    flags,
+    idle,
+    listing,
+    login,
+    mailboxes,
+    multisearch,
+    replace,
+    search,
+    select,
+    session_commands,
+    sort,
+    status,
+)
 from mailsrv.imapd.state import State
 from mailsrv.imapd.telling import guard
 
@@ -21,14 +38,18 @@ Action = Callable[[State, Command], Answer]
 
 # By the name of the row, without UID. CAPABILITY is the core's own.
 ACTIONS: dict[str, Action] = {
+    "APPEND": append.append,
     "AUTHENTICATE": login.authenticate,
     "CHECK": session_commands.noop,
     "CLOSE": select.close,
     "COMPRESS": session_commands.compress,
+    "COPY": copy.copy,
     "CREATE": mailboxes.create,
     "DELETE": mailboxes.delete,
     "ENABLE": session_commands.enable,
+    "ESEARCH": multisearch.esearch,
     "EXAMINE": select.select,
+    "EXPUNGE": expunge.expunge,
     "FETCH": fetch.fetch,
     "ID": session_commands.identify,
     "IDLE": idle.begin,
@@ -36,13 +57,19 @@ ACTIONS: dict[str, Action] = {
     "LOGIN": login.login,
     "LOGOUT": session_commands.logout,
     "LSUB": listing.list_subscribed,
+    "MOVE": copy.move,
     "NAMESPACE": session_commands.namespace,
     "NOOP": session_commands.noop,
     "RENAME": mailboxes.rename,
+    "REPLACE": replace.replace,
+    "SEARCH": search.search,
     "SELECT": select.select,
+    "SORT": sort.sort,
     "STARTTLS": session_commands.start_tls,
     "STATUS": status.ask_status,
+    "STORE": flags.store,
     "SUBSCRIBE": mailboxes.subscribe,
+    "THREAD": sort.thread,
     "UNAUTHENTICATE": login.unauthenticate,
     "UNSELECT": select.unselect,
     "UNSUBSCRIBE": mailboxes.subscribe,
@@ -50,8 +77,15 @@ ACTIONS: dict[str, Action] = {
 
 # What the events behind an accepted APPEND or REPLACE do, by type: those that are answered, and those that are not. All
 # from mailsrv.imapd.append.
-STREAMED: dict[type[Any], Callable[[State, Any], Answer]] = {}
-TAKEN: dict[type[Any], Callable[[State, Any], None]] = {}
+STREAMED: dict[type[Any], Callable[[State, Any], Answer]] = {
+    MessageStart: append.start_message,
+    AppendEnd: append.finish,
+}
+TAKEN: dict[type[Any], Callable[[State, Any], None]] = {
+    MessageChunk: append.take_chunk,
+    MessageEnd: append.end_message,
+    Aborted: append.abort,
+}
 
 READ_ONLY = no("this mailbox is selected read-only", "READ-ONLY")
 
