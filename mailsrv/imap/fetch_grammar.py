@@ -34,7 +34,7 @@ _SIMPLE: dict[bytes, FetchItem] = {
     b"RFC822.TEXT": Section((), Text.TEXT, (), False, None, b"RFC822.TEXT"),
 }
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
-_LIST = re.compile(rb"\([A-Za-z0-9.<>\[\] ]*(?:\([A-Za-z0-9-_ ]*\)[A-Za-z0-9.<>\[\] ]*)*+\)")
+_LIST = re.compile(rb"\([A-Za-z0-9.<>\[\] ]*(?:\([A-Za-z0-9-_ ]*\)[A-Za-z0-9.<>\[\] ]*)*\)")
 _LAZY = re.compile(rb" \((?i:LAZY)(?: (?i:LAZY))*\)")
 _WHAT = "an item like FLAGS or BODY[]"
 

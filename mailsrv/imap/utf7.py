@@ -12,7 +12,7 @@ from binascii import Error, a2b_base64, b2a_base64
 from mailsrv.errors import GrammarError
 
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
-_PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*+(?:&[A-Za-z0-9+,]*+-[\x20-\x25\x27-\x7e]*+)*+")
+_PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*(?:&[A-Za-z0-9+,]*-[\x20-\x25\x27-\x7e]*)*")
 _TO_SHIFT = re.compile(r"&|[^\x20-\x7e]+")
 
 
