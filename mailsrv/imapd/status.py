@@ -55,4 +55,4 @@ def _find(state: State, name: str, item: StatusItem, counters: MailboxStatus) ->
     if not counters.deleted:
         return 0
     rows = state.mailboxes.open(name).rows(None, ("flags", "size"))
-    return sum(size for flags, size in rows if flags & DELETED)
+    return sum(int(size) for flags, size in rows if flags & DELETED)

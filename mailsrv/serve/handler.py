@@ -21,6 +21,7 @@ from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.smtp.events import Kind, Limits
 from mailsrv.smtp.session import ServerSession
 from mailsrv.system import events
+from mailsrv.system.clock import Clock
 from mailsrv.system.proxy import V2_OCTETS, Proxied, parse_proxy
 
 
@@ -56,6 +57,19 @@ def is_behind_proxy(client: str, listener: ListenerConfig) -> bool:
     return any(address in ipaddress.ip_network(network, strict=False) for network in listener.proxy_from)
 
 
+def read_proxy_header(wire: Wire, seconds: float, clock: Clock) -> Proxied:
+    """Read the PROXY header and nothing behind it (TLS may follow, which must get every octet)."""
+    until = clock.monotonic() + seconds
+    seen = 0
+    while True:
+        octets = wire.peek(V2_OCTETS, seen + 1, until)
+        proxied = parse_proxy(octets)
+        if isinstance(proxied, Proxied):
+            wire.try_read(proxied.consumed)
+            return proxied
+        seen = len(octets)
+
+
 class Session:
     """One connection. `wire` may be used by other threads to end it."""
 
@@ -75,7 +89,7 @@ class Session:
         try:
             kind = Kind(bound.config.kind)
             if is_behind_proxy(client, bound.config):
-                proxied = self._read_proxy_header()
+                proxied = read_proxy_header(wire, context.config.limits.handshake_seconds, context.clock)
                 if proxied.client:
                     client, port = proxied.client, proxied.client_port
             listener = f"{bound.config.addr}:{bound.config.port}" if bound.config.port else bound.config.addr
@@ -118,15 +132,3 @@ class Session:
             end = Pump(self.wire, core, conversation, surroundings, f" id={self.id}").run()
         finally:
             conversation.close(end, core.commands, core.refused)
-
-    def _read_proxy_header(self) -> Proxied:
-        """Read the PROXY header and nothing behind it (TLS may follow, which must get every octet)."""
-        until = self._context.clock.monotonic() + self._context.config.limits.handshake_seconds
-        seen = 0
-        while True:
-            octets = self.wire.peek(V2_OCTETS, seen + 1, until)
-            proxied = parse_proxy(octets)
-            if isinstance(proxied, Proxied):
-                self.wire.try_read(proxied.consumed)
-                return proxied
-            seen = len(octets)

@@ -36,7 +36,7 @@ from mailsrv.system.scratch import MemoryBudget, Scratch
 from mailsrv.system.wake import Waker
 
 _MEMORY_BOUND = 1 << 20  # octets of one message in memory; a longer one goes to an unnamed file while it arrives
-_PASSWORD_WAIT = 10.0  # seconds that a login waits for its turn to be checked
+PASSWORD_WAIT = 10.0  # seconds that a login waits for its turn to be checked
 _SECRET_OCTETS = 32
 
 
@@ -68,7 +68,7 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
     waker = Waker()
     spool = Spool(disk, config.data_dir, waker)
     announcer = Announcer(f"{config.data_dir}/run/watch", disk, clock, waker)
-    checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, _PASSWORD_WAIT, clock)
+    checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, PASSWORD_WAIT, clock)
     budget = MemoryBudget(limits.memory_bytes)
     resolver = DnsResolver(config.dns.nameservers, config.dns.timeout_seconds, clock, trust_ad=config.dns.trust_ad)
     return House(

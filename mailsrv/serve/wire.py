@@ -41,6 +41,7 @@ class Wait(Enum):
 
     READY = "octets can be read"
     DRAIN = "the worker wants to stop"
+    RUNG = "somebody rang"
     EXPIRED = "the deadline passed"
 
 

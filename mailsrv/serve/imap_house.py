@@ -1,0 +1,46 @@
+"""The composition root of IMAP: builds the services that sessions are handed, once per worker process.
+
+Diagnostics: `build_imap_house` raises StorageError when data_dir cannot be used.
+"""
+
+import os
+from collections.abc import Callable
+
+from mailsrv.system.disk import Disk
+from mailsrv.system.lock import Slots
+from mailsrv.system.wake import Waker
+from mailsrv.directory.accounts import Directory
+from mailsrv.directory.passwords import Passwords
+from mailsrv.directory.remembered import Remembered
+from mailsrv.store.account import Store
+from mailsrv.store.notify import WATCH, Announcer
+from mailsrv.store.quota import Quota
+from mailsrv.store.readers import Readers
+from mailsrv.imapd.house import House
+from mailsrv.serve.house import PASSWORD_WAIT, read_secret
+from mailsrv.serve.watch import Watch
+from mailsrv.serve.worker import WorkerContext
+
+
+def build_imap_house(context: WorkerContext, watch: Watch, wait: Callable[[float], None]) -> House:
+    """Everything that a session of this process may use; `wait` lets a session's thread sleep."""
+    config, clock = context.config, context.clock
+    disk = Disk()
+    checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, PASSWORD_WAIT, clock)
+    passwords = Passwords(checks, [account.password_hash for account in config.accounts])
+    announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock, Waker())
+    quota = Quota(disk, Store(disk, config.data_dir), clock)
+    return House(
+        config=config,
+        directory=Directory.from_config(config),
+        passwords=Remembered(passwords, clock),
+        readers=Readers(disk, config.data_dir, clock, config.hostname, announcer, quota),
+        watch=watch,
+        throttle=context.counts,
+        bans=context.bans,
+        log=context.log,
+        clock=clock,
+        wait=wait,
+        secret=read_secret(disk, config.data_dir),
+        tls=context.tls is not None,
+    )
