@@ -36,7 +36,8 @@ MAX_PARTS = 1000  # of a whole message
 MAX_HEADER = 1 << 20  # octets of one header that are read; the header itself may be longer
 MAX_ENCLOSED = 1 << 20  # octets of the headers of all enclosed messages that are kept
 MAX_BOUNDARY = 998  # octets: RFC 2046 allows 70, and a line has no more than this
-MAX_LOOKALIKES = 10_000  # lines of a whole message that begin with a boundary of it and are none
+MAX_LOOKALIKES = 10_000  # lines of a whole message that begin with a boundary and are none of their multipart
+_MAX_PEEK = 1 << 16  # octets in which a part's own boundary is looked for before the part is read
 _MAX_PADDING = 200  # octets of white space behind a boundary
 
 Octets = bytes | memoryview | mmap.mmap
@@ -221,21 +222,34 @@ class _Reader:
             parts.append(self._plain(rest, _OPAQUE))
         return tuple(parts)
 
+    def _has_boundary(self, start: int, end: int, boundary: bytes) -> bool:
+        """Whether the part that begins at `start` is a multipart with the boundary of the one around it."""
+        source = self._source
+        end = min(end, start + _MAX_PEEK)
+        header = source[start : find_header_end(source, start, end)]
+        if boundary not in header or b"--" + boundary in header:
+            return False
+        value = content_fields(header).get(b"type", b"")
+        return value[:10].lower() == b"multipart/" and parameter(read_parameters(value), b"boundary") == boundary
+
     def _find_parts(self, body: Span, boundary: bytes, room: int) -> list[Span]:
         """Where the parts are; the last one takes all that follows when there are more than `room`. The line end
-        before a boundary belongs to the boundary (RFC 2046 section 5.1.1)."""
+        before a boundary belongs to the boundary (RFC 2046 section 5.1.1). A part may be a multipart with the same
+        boundary, as some mailers made them; it has the boundary to itself up to the closing one."""
         source = self._source
         find = source.find
         needle = b"\n--" + boundary
         found: list[Span] = []
         start = -1  # of the part that is being read
+        is_inner = False  # the boundaries are those of the part that is being read
         position = body.offset - 1  # a multipart has a header, so that a line end is there
         while (line := find(needle, position, body.end)) >= 0:
             line_end, closes = self._boundary_end(line + len(needle), body.end)
-            if line_end < 0:
+            if line_end < 0 or is_inner:
                 self._lookalikes += 1
                 if self._lookalikes > MAX_LOOKALIKES:
                     break
+                is_inner = is_inner and not closes
                 position = line + 1
                 continue
             if start >= 0:
@@ -246,6 +260,7 @@ class _Reader:
             start = -1 if closes else line_end
             if closes:
                 break
+            is_inner = self._has_boundary(line_end, body.end, boundary)
             position = line_end - 1
         if start >= 0:
             found.append(Span(start, body.end - start))

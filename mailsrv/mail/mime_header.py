@@ -36,6 +36,7 @@ _PARAMETER = re.compile(
 )
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _CONTINUATION = re.compile(rb"([^*]++)\*([0-9]{1,3})(\*?)")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NOT_ATTRIBUTE_CHAR = re.compile(rb"[^A-Za-z0-9!#$&+.^_`|~{}-]")
 
 
@@ -115,11 +116,18 @@ def read_parameters(value: bytes) -> Parameters:
 
 
 def parameter(parameters: Parameters, name: bytes) -> bytes | None:
-    """The value of the first parameter of this name (lower case)."""
+    """The value of the first parameter of this name (lower case); of an extended one, the octets that it means."""
     for found, value in parameters:
         if found == name:
             return value
+        if found == name + b"*":
+            return percent_decode(value.split(b"'", 2)[-1])
     return None
+
+
+def percent_decode(value: bytes) -> bytes:
+    """The octets of an extended value behind its charset and language (RFC 2231 section 4)."""
+    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), value)
 
 
 def _without_comment(value: bytes) -> bytes:

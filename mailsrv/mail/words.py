@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from encodings.aliases import aliases
 from functools import lru_cache
 
-from mailsrv.mail.mime_header import Parameters, unfold
+from mailsrv.mail.mime_header import Parameters, percent_decode, unfold
 
 # Not charsets: transformations, or text whose decoding takes time beyond the linear.
 _NOT_CHARSETS = frozenset(
@@ -57,7 +57,6 @@ _CODECS = frozenset(aliases.values()) - _NOT_CHARSETS | {"cp720", "cp737", "cp87
 
 _ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^?]*+)\?=")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
 
@@ -137,8 +136,7 @@ def decode_parameter(parameters: Parameters, name: bytes) -> str | None:
     for found, value in parameters:
         if found == extended:
             charset, _, rest = value.partition(b"'")
-            octets = rest.partition(b"'")[2]
-            return decode_octets(_PERCENT.sub(lambda match: bytes((int(match[1], 16),)), octets), charset)
+            return decode_octets(percent_decode(rest.partition(b"'")[2]), charset)
         if found == name and plain is None:
             plain = value
     return None if plain is None else decode_field(plain)

@@ -256,6 +256,27 @@ def test_the_outer_boundary_ends_what_is_inside() -> None:
     assert octets_of(message, part.section((2,))) == b"2\r\n--in"
 
 
+def test_a_part_with_the_boundary_around_it_has_it_to_itself() -> None:
+    message = MULTIPART % b"b" + b"--b\r\n\r\n1\r\n--b\r\n" + MULTIPART % b"b"
+    message += b"--b\r\n\r\n2\r\n--b\r\n\r\n3\r\n--b--\r\n\r\n--b\r\n\r\n4\r\n--b--\r\n"
+    part = read_structure(message)
+    assert len(part.parts) == 3
+    bodies = {(1,): b"1", (2, 1): b"2", (2, 2): b"3", (3,): b"4"}
+    assert {path: octets_of(message, part.section(path)) for path in bodies} == bodies
+    check_spans(message, part)
+    twice = MULTIPART % b"b" + (b"--b\r\n" + MULTIPART % b"b" + b"--b\r\n\r\nx\r\n--b--\r\n") * 2 + b"--b--"
+    assert [len(one.parts) for one in read_structure(twice).parts] == [1, 1]
+    empty = MULTIPART % b"b" + b"--b\r\n--b\r\n" + MULTIPART % b"b" + b"--b\r\n\r\n1\r\n--b--\r\n--b--"
+    assert [kind_of(one) for one in read_structure(empty).parts] == ["text/plain", "multipart/mixed"]
+
+
+def test_an_extended_boundary_is_one() -> None:
+    message = b"Content-Type: multipart/mixed; boundary*=us-ascii''a%3db\r\n\r\n--a=b\r\n\r\n1\r\n--a=b--\r\n"
+    (part,) = read_structure(message).parts
+    assert octets_of(message, part.body) == b"1"
+    assert read_structure(b"Content-Type: text/x; charset*=us-ascii'en'utf-8\r\n\r\n").charset == b"utf-8"
+
+
 TYPES = [
     (b"", "text/plain"),
     (b"Text/HTML", "text/html"),
@@ -357,6 +378,8 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "repetitive boundary": lambda n: MULTIPART % (b"-" * 90) + b"-" * n,
     "no empty lines": lambda n: MULTIPART % b"b" + (b"--b\r\n" + b"x\n" * 500) * (n // 1005),
     "nested": lambda n: b"".join(MULTIPART % (b"b%d" % i) + b"--b%d\r\n" % i for i in range(19)) + b"\n--" * (n // 3),
+    "same boundary": lambda n: (MULTIPART % b"b" + b"--b\r\n") * (n // 54),
+    "same boundary, many": lambda n: (MULTIPART % b"b" + b"--b\r\n") * 19 + b"--b\r\n" * (n // 5),
     "messages": lambda n: b"Content-Type: message/rfc822\r\n\r\n" * (n // 32),
     "fields": lambda n: b"Content-Type: a/b\r\n" * (n // 19),
     "folds": lambda n: b"Content-Type: a/b\r\n" + b" ;\r\n" * (n // 4),

@@ -125,6 +125,8 @@ def test_the_first_parameter_of_a_name() -> None:
     parameters = ((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))
     assert parameter(parameters, b"a") == b"1"
     assert parameter(parameters, b"c") is None
+    assert parameter(((b"a*", b"us-ascii'en'b%20c%2"), (b"a", b"2")), b"a") == b"b c%2"
+    assert parameter(((b"a*", b"no'quotes"),), b"a") == b"quotes"
 
 
 TOKEN = st.text("abcXYZ019-_.", min_size=1, max_size=8).map(str.encode)
