@@ -16,7 +16,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError
-from mailsrv.mail.address import domain_to_ascii
+from mailsrv.mail.address import MAX_DOMAIN, domain_to_ascii
 from mailsrv.mail.header import Header, unfold
 from mailsrv.mail.mailboxes import parse_mailboxes
 
@@ -95,6 +95,8 @@ def _search(value: bytes) -> list[str]:
         text = text.replace(beside, bare)
     found: dict[str, None] = {}
     for name in dict.fromkeys(match[1].strip(".") for match in _BEHIND_AT.finditer(text)):
+        if len(name) > MAX_DOMAIN:  # the domains above it are what its policy comes from
+            name = name[-MAX_DOMAIN:].replace("\u3002", ".").partition(".")[2]
         try:
             domain = domain_to_ascii(name)
         except GrammarError:  # what no domain can have is often not seen either

@@ -118,6 +118,16 @@ def test_what_a_lenient_reader_would_see_in_a_broken_field(value: str) -> None:
     assert found.domains == ("example.com",)
 
 
+@pytest.mark.parametrize("dot", [".", "\u3002"])
+@pytest.mark.parametrize("label", ["x", "\u00e4"])
+def test_of_a_domain_that_is_too_long_what_is_above_it_counts(label: str, dot: str) -> None:
+    found = find(b" a@" + f"{label}{dot}".encode() * 100_000 + f"example{dot}com".encode())
+    assert found.fault
+    (domain,) = found.domains
+    assert f".{domain}".endswith(".example.com") and len(domain) <= 255
+    assert find(b" a@" + label.encode() * 100_000).domains == ()
+
+
 def test_wide_letters_are_letters() -> None:
     assert find(" a@\uff45xample.com".encode()) == Authors(("example.com",))
 
