@@ -48,6 +48,7 @@ __all__ = [
     "parse_nameserver",
 ]
 
+_LONGEST_NAME = 1100  # characters: 255 octets with each one escaped; what is longer is none, and not remembered
 FAILURE_SECONDS = 5.0  # a failure is kept: one dead server is not waited for by every message
 FIRST_TRY_SECONDS = 2.0  # doubled each round
 ROUNDS = 5
@@ -78,7 +79,7 @@ class DnsResolver:
         """See mailsrv.system.dns_values.Resolver.query."""
         if kind not in READERS:
             raise ValueError(f"{kind}: a DNS type that is not read here")
-        asked, printed = _read_name(name)
+        asked, printed = _read_name(name) if len(name) <= _LONGEST_NAME else (None, ascii(name[:80]))
         question = (printed, kind)
         if budget is None:
             return self._look_up(asked, question, None, self._timeout)

@@ -16,6 +16,7 @@ from mailsrv.system.dns import (
     Nameserver,
     Status,
     TlsaRecord,
+    _read_name,
     parse_nameserver,
     plan_tries,
 )
@@ -184,6 +185,14 @@ def test_names_that_cannot_be_are_not_asked_for():
         assert server.queries == []
         with pytest.raises(BudgetSpent, match=r"'b\\xfccher' A: "):
             real.query("bücher", "A", Budget(0, 1, SystemClock()))
+
+
+def test_long_texts_are_not_remembered():
+    with FakeDnsServer(ZONE) as server:
+        before = _read_name.cache_info().misses
+        assert resolver(server).query("x." * 100_000, "A").status is Status.NO_NAME
+        assert _read_name.cache_info().misses == before
+        assert server.queries == []
 
 
 def test_what_cannot_be_asked():
