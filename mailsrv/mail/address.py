@@ -148,7 +148,8 @@ def parse_address(text: str) -> Address:
         check_literal(domain)
     else:
         domain_to_ascii(domain)
-    if len(quote_local_part(local_part).encode()) > MAX_LOCAL_PART:
+    # Before it is quoted, which is remembered: nobody shall make us remember long ones.
+    if len(local_part) > MAX_LOCAL_PART or len(quote_local_part(local_part).encode()) > MAX_LOCAL_PART:
         raise GrammarError("the local part is longer than 64 octets")
     if len(text.encode()) > MAX_PATH:
         raise GrammarError("the address is longer than 254 octets")
