@@ -250,6 +250,9 @@ def _rename(writing: Writing, row: MailboxRow, renamed: list[tuple[_Row, _Name]]
         shown = flags_of(tail)
         flags = (old.flags | (shown & ~old.shown)) & ~(old.shown & ~shown & SYSTEM)
         modseq = ""
+        if flags & SYSTEM != shown:
+            # Flags that were not written yet may be older than what is known to be written.
+            writing.execute("UPDATE mailbox SET written = 0 WHERE id = ?", (row.id,))
         if flags != old.flags:
             touched.append(old.uid)
             delta.unseen += (not flags & SEEN) - (not old.flags & SEEN)

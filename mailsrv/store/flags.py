@@ -6,6 +6,8 @@ that has the flags already is not changed and keeps its modseq.
 Diagnostics: TooMany when a mailbox has as many keywords as there are bits; MailboxGone, StorageError.
 """
 
+from typing import Any
+
 from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.store.index import Delta, Index, Key, Writing, selections
 from mailsrv.store.refusals import TooMany
@@ -30,43 +32,52 @@ def store(
     with index.write() as writing:
         row = writing.mailbox(key)
         limit = "" if unchanged_since is None else f" AND modseq <= {int(unchanged_since)}"
-        touched: list[tuple[int, int]] = []
         for condition, values in selections(uids):
             where = f"WHERE mailbox = ?2 AND {condition}"
             arguments = (flags, row.id, *values)
             if limit:
                 found = writing.execute(
-                    f"SELECT uid FROM message {where.replace('?2', '?')} AND modseq > ? ORDER BY uid",
+                    f"SELECT uid FROM message WHERE mailbox = ? AND {condition} AND modseq > ? ORDER BY uid",
                     (row.id, *values, unchanged_since),
                 )
                 failed += [uid for (uid,) in found]
-            count, unseen, deleted, first, last = writing.execute(
-                f"SELECT count(*), sum(flags & {SEEN} = 0), sum(flags & {DELETED} <> 0), min(uid), max(uid)"
-                f" FROM message {where} AND {changes}{limit}",
-                arguments,
-            ).fetchall()[0]
-            if not count:
-                continue
-            writing.execute(
+            unseen, deleted = _count(writing, operation, flags, f"{where} AND {changes}{limit}", arguments)
+            count = writing.execute(
                 f"UPDATE message SET flags = {result}, modseq = {writing.modseq} {where} AND {changes}{limit}",
                 arguments,
-            )
+            ).rowcount
             changed += count
-            touched.append((first, last))
-            delta.unseen += _after(operation, flags, SEEN, unseen, count, bare=True) - unseen
-            delta.deleted += _after(operation, flags, DELETED, deleted, count, bare=False) - deleted
+            delta.unseen += _after(operation, flags, SEEN, unseen, count, bare=True)
+            delta.deleted += _after(operation, flags, DELETED, deleted, count, bare=False)
         if changed:
-            writing.touch(row.id, (NumberSet(touched) & uids), delta)
+            writing.touch(row.id, uids & NumberSet([(1, row.uidnext)]), delta)
         modseq = writing.modseq if changed else row.highestmodseq
     return Stored(changed, NumberSet.of_sorted(failed) if failed else EMPTY, modseq)
 
 
-def _after(operation: Operation, flags: int, flag: int, before: int, count: int, bare: bool) -> int:
-    """How many of `count` changed rows have a flag afterwards (`bare`: have it not), of which `before` did so."""
+def _count(
+    writing: Writing, operation: Operation, flags: int, where: str, arguments: tuple[Any, ...]
+) -> tuple[int | None, int | None]:
+    """How many of the rows that will be changed have not Seen, and have Deleted; None where that follows from their
+    number: one flag is added to those that do not have it, and removed from those that do."""
+    if operation is not Operation.REPLACE and (not flags & (SEEN | DELETED) or flags in (SEEN, DELETED)):
+        return None, None
+    unseen, deleted = writing.execute(
+        f"SELECT coalesce(sum(flags & {SEEN} = 0), 0), coalesce(sum(flags & {DELETED} <> 0), 0) FROM message {where}",
+        arguments,
+    ).fetchall()[0]
+    return unseen, deleted
+
+
+def _after(operation: Operation, flags: int, flag: int, before: int | None, count: int, bare: bool) -> int:
+    """By how much the messages with a flag (`bare`: without it) become more, when `count` rows were changed, of which
+    `before` were such."""
     if operation is not Operation.REPLACE and not flags & flag:
-        return before
-    has = bool(flags & flag) and operation is not Operation.REMOVE
-    return count if has != bare else 0
+        return 0
+    will = (bool(flags & flag) and operation is not Operation.REMOVE) != bare
+    if before is None:
+        return count if will else -count
+    return (count if will else 0) - before
 
 
 def keywords(index: Index, key: Key) -> list[tuple[int, str]]:

@@ -9,6 +9,7 @@ index refuses.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from mailsrv.imap.numbers import NumberSet
@@ -114,23 +115,28 @@ class Reader:
 
     def status(self, name: str) -> MailboxStatus:
         """The counters of a mailbox, new messages included; raises NoMailbox."""
-        return self.open(name, settle=False).status()
+        return self.open(name).status()
 
-    def open(self, name: str, settle: bool = True) -> OpenMailbox:
+    def open(self, name: str) -> OpenMailbox:
         """Look into a mailbox, new messages included; raises NoMailbox. Costs nothing to keep and need not be closed.
-
-        `settle`: read cur/ too where only we were seen to change it.
         """
         info, row = places.attach(self._index, self._mailboxes, normalize(name))
         try:
-            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity), settle=settle)
+            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity))
         except MailboxGone:
             # Another session has deleted it meanwhile, or a program has removed new/ or cur/ of it.
             info, row = places.repair(self._index, self._mailboxes, normalize(name))
-            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity), settle=settle)
+            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity))
         if changed:
             self._household.announce()
         return OpenMailbox(self._household, info, row)
+
+    def adopt(self) -> None:
+        """Look into every mailbox: what was delivered is there when somebody asks. For the background."""
+        for line in self._mailboxes.load():
+            if line.exists:
+                with suppress(NoMailbox, MailboxGone):  # another session deletes it just now
+                    self.open(line.name)
 
     def usage(self) -> Usage:
         """What the account stores, as far as somebody has looked."""
@@ -150,9 +156,13 @@ class Reader:
         expunged and deleted. For idle moments; True when there is more to do."""
         more = tidy.remove_files(self._index, most)
         places.forget_strangers(self._index, self._mailboxes.load())
-        for (directory,) in self._index.read("SELECT directory FROM mailbox WHERE highestmodseq > written"):
-            row = self._index.find(directory)
-            if row is not None:
-                more = tidy.write_back(self._index, row, most) or more
-                tidy.trim(self._index, row)
+        for number, uidvalidity in self._index.read(
+            "SELECT id, uidvalidity FROM mailbox WHERE highestmodseq > written OR doubt"
+        ):
+            key = Key(number, uidvalidity)
+            with suppress(MailboxGone):  # another session deletes it just now
+                if adopt.refresh(self._index, key, settle=True):
+                    self._household.announce()
+                more = tidy.write_back(self._index, self._index.mailbox(key), most) or more
+                tidy.trim(self._index, self._index.mailbox(key))
         return places.remove_deleted(self._index, most) or more

@@ -18,20 +18,19 @@ from mailsrv.store.values import SYSTEM
 
 STEP = 200  # files that one transaction renames or removes: nobody else can write meanwhile
 
-_UNWRITTEN = f"modseq > ? AND (flags & {SYSTEM} <> shown OR leaf = 0)"
-
-
 def write_back(index: Index, mailbox: MailboxRow, most: int) -> bool:
     """Write flags of up to `most` messages of a mailbox into the names of their files; True when there is more."""
     if mailbox.highestmodseq <= mailbox.written:
         return False
     key = Key(mailbox.id, mailbox.uidvalidity)
+    after = 0
     while most > 0:
         with index.write() as writing:
             row = writing.mailbox(key)
             messages = writing.execute(
-                f"SELECT uid, flags, base, leaf, tail FROM message WHERE mailbox = ? AND {_UNWRITTEN} LIMIT {STEP}",
-                (row.id, row.written),
+                "SELECT uid, flags, base, leaf, tail FROM message WHERE mailbox = ? AND uid > ? AND modseq > ?"
+                f" AND (flags & {SYSTEM} <> shown OR leaf = 0) ORDER BY uid LIMIT {STEP}",
+                (row.id, after, row.written),
             ).fetchall()
             with own_change(index, writing, row):
                 done = _rename(index, row, messages)
@@ -44,6 +43,7 @@ def write_back(index: Index, mailbox: MailboxRow, most: int) -> bool:
             if len(messages) < STEP:
                 writing.execute("UPDATE mailbox SET written = highestmodseq WHERE id = ?", (row.id,))
                 return False
+        after = messages[-1][0]
         most -= len(messages)
     return True
 
@@ -86,7 +86,7 @@ def remove_files(index: Index, most: int) -> bool:
             return False
         with index.write() as writing:
             rows = writing.execute(
-                f"SELECT id, directory, base, leaf, tail, content, hash FROM removal ORDER BY directory LIMIT {STEP}"
+                f"SELECT id, directory, base, leaf, tail, content, hash FROM removal ORDER BY id LIMIT {STEP}"
             ).fetchall()
             for directory in sorted({row[1] for row in rows}):
                 mine = [row for row in rows if row[1] == directory]
