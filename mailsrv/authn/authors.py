@@ -22,6 +22,7 @@ from mailsrv.mail.mailboxes import parse_mailboxes
 
 MOST_AUTHORS = 3  # domains, and From fields, that are looked at
 MOST_OCTETS = 16384  # of a From field that is read as a list of mailboxes
+_MOST_REASON = 200  # characters
 
 _COMMENT = re.compile(r"\([^()]*+\)")
 # What a host name has, or what may look so; a bracket or a quotation mark before it hides nothing.
@@ -64,7 +65,7 @@ def find_authors(header: Header) -> Authors:
         try:
             domains = _read(value)
         except GrammarError as error:
-            fault = fault or f"the From field cannot be read: {error}"
+            fault = fault or f"the From field cannot be read: {str(error)[:_MOST_REASON]}"
             domains = _search(value)
         found.update(dict.fromkeys(domains))
     repeated = len(values) > 1

@@ -128,6 +128,10 @@ def test_of_a_domain_that_is_too_long_what_is_above_it_counts(label: str, dot: s
     assert find(b" a@" + label.encode() * 100_000).domains == ()
 
 
+def test_a_fault_is_short() -> None:
+    assert len(find(b" " + b"x" * 8000 + b" " + b"y" * 8000 + b"@example.com").fault) < 300
+
+
 def test_wide_letters_are_letters() -> None:
     assert find(" a@\uff45xample.com".encode()) == Authors(("example.com",))
 
