@@ -30,7 +30,9 @@ class Account:
         directory = self.path / "accounts/alice" / (f".{mailbox}" if mailbox else "") / "new"
         for octets in messages:
             self.count += 1
-            (directory / f"{1_600_000_000 + self.count}.M{self.count:06}.host.example,S={len(octets)}").write_bytes(octets)
+            (directory / f"{1_600_000_000 + self.count}.M{self.count:06}.host.example,S={len(octets)}").write_bytes(
+                octets
+            )
         return self.open(mailbox or "INBOX")
 
     def open(self, name="INBOX"):

@@ -43,7 +43,11 @@ def test_what_was_put_in_is_found(before, needle, after):
 
 def test_a_header_is_decoded():
     header = b"Subject: =?utf-8?q?J=C3=BCrgen?=\r\n =?utf-8?q?_x?=\r\nFrom: caf\xc3\xa9\r\nTo: \xe9\r\n\r\n"
-    assert [line.strip() for line in read_header(header).splitlines()][:3] == ["Subject: Jürgen x", "From: café", "To: é"]
+    assert [line.strip() for line in read_header(header).splitlines()][:3] == [
+        "Subject: Jürgen x",
+        "From: café",
+        "To: é",
+    ]
     assert read_header(b"A: b\r\n\tc\r\n") == "A: b\tc\r\n"
 
 
@@ -52,8 +56,10 @@ PARTS = (
     b"--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
     b"Caf=E9 so=\r\nft\r\n"
     b"--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-    + base64.encodebytes("<style>hidden</style><p>f<b>oo</b>bar &amp; ünder</p><p>next".encode()).replace(b"\n", b"\r\n")
-    + b"--b\r\nContent-Type: image/png; name=\"pic.png\"\r\nContent-Transfer-Encoding: base64\r\n\r\naGlkZGVu\r\n"
+    + base64.encodebytes("<style>hidden</style><p>f<b>oo</b>bar &amp; ünder</p><p>next".encode()).replace(
+        b"\n", b"\r\n"
+    )
+    + b'--b\r\nContent-Type: image/png; name="pic.png"\r\nContent-Transfer-Encoding: base64\r\n\r\naGlkZGVu\r\n'
     b"--b\r\nContent-Type: application/x\r\nContent-Disposition: attachment; filename*=utf-8''na%C3%AFve.doc\r\n"
     b"X-Part: special\r\n\r\nbinary\r\n"
     b"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?inn=C3=A9r?=\r\n\r\ndeep text\r\n"

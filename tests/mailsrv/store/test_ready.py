@@ -14,9 +14,10 @@ from mailsrv.store.ready_tables import FIELDS, MAX_OCTETS
 from tests.mailsrv.mail.messages import case_messages, mutated_messages
 
 MESSAGE = (
-    b"Received: from a\r\n\tby b\r\nFrom: =?utf-8?q?J=C3=9Crgen?= <j@example.org>\r\nTO: a@example.net,\r\n b@example.net\r\n"
+    b"Received: from a\r\n\tby b\r\nFrom: =?utf-8?q?J=C3=9Crgen?= <j@example.org>\r\n"
+    b"TO: a@example.net,\r\n b@example.net\r\n"
     b"Cc: Team: c@example.net;\r\nSubject: Re: [list] Gro=?utf-8?q?=C3=9F?=\r\nX-Own: 1\r\n"
-    b"Date: Tue, 14 Nov 2023 23:30:00 -0200\r\nMessage-ID: <\"01.x\"@example.org>\r\nIn-Reply-To: <z@example.org>\r\n"
+    b'Date: Tue, 14 Nov 2023 23:30:00 -0200\r\nMessage-ID: <"01.x"@example.org>\r\nIn-Reply-To: <z@example.org>\r\n'
     b"References: <a@example.org>\r\n <b@example.org>\r\n\r\nBody text\r\n"
 )
 
@@ -28,7 +29,9 @@ def test_everything_of_a_message():
     assert ready.envelope == envelope(header)
     assert ready.structure == body_structure(read_structure(MESSAGE), True)
     assert ready.preview == "Body text"
-    assert ready.fields.startswith(b"From: =?utf-8") and b"Received" not in ready.fields and b"X-Own" not in ready.fields
+    assert (
+        ready.fields.startswith(b"From: =?utf-8") and b"Received" not in ready.fields and b"X-Own" not in ready.fields
+    )
     assert search.sent_day == 19675  # the sender's 14 November
     assert search.subject == "re: [list] gross"
     assert search.sender == "jürgen <j@example.org>"
@@ -108,7 +111,11 @@ def test_fields_and_others_are_all_fields():
         header = header_of(octets)
         kept, others, everything = (
             [field for field in re.split(rb"\r\n(?![ \t])", found) if field]
-            for found in (header_fields(header, FIELDS), header_fields(header, FIELDS, True), header_fields(header, [], True))
+            for found in (
+                header_fields(header, FIELDS),
+                header_fields(header, FIELDS, True),
+                header_fields(header, [], True),
+            )
         )
         assert sorted(kept + others) == sorted(everything)
 

@@ -1,0 +1,187 @@
+"""Computing in batches: everything once, nothing for what is gone, and no file stops the others."""
+
+import gc
+import os
+import weakref
+
+import pytest
+
+from mailsrv.imap.numbers import NumberSet
+from mailsrv.store import filling
+from mailsrv.store.filling import Filler, read_octets
+from mailsrv.store.ready import compute
+from mailsrv.store.refusals import MailboxGone
+from mailsrv.store.text_index import Where
+from mailsrv.system.disk import Disk
+from tests.mailsrv.store.mailbox import Account, message
+
+
+@pytest.fixture
+def account(tmp_path):
+    account = Account(tmp_path)
+    account.open()
+    yield account
+    account.readers.close()
+
+
+def computed(account, table="ready"):
+    return account.index.read(f"SELECT * FROM {table} ORDER BY content")
+
+
+def nothing(files):
+    """No budget."""
+
+
+def test_all_messages_are_computed_once(account):
+    octets = [message(f"number {number}", From="a@b") for number in range(7)]
+    account.deliver(*octets)
+    account.readers.reader("alice").create("Archive")
+    account.deliver(message("other"), mailbox="Archive")
+    assert account.filler.fill(3) == 3
+    assert account.filler.fill(100) == 5
+    assert account.filler.fill(100) == 0
+    for table, place in (("ready", 0), ("searchable", 1), ("sortable", 2)):
+        rows = computed(account, table)
+        assert len(rows) == 8
+        assert [tuple(row[1:]) for row in rows[:7]] == [tuple(compute(one)[place]) for one in octets]
+    account.deliver(message("late"))
+    assert account.filler.fill() == 1
+
+
+def test_rows_are_what_the_reader_gives(account):
+    box = account.deliver(message("x", "some text"))
+    account.fill()
+    ((envelope, fields, preview),) = box.rows(None, ("envelope", "fields", "preview"))
+    assert b'"x"' in envelope
+    assert fields == b"Subject: x\r\n"
+    assert preview == "some text"
+
+
+def test_copies_share_what_is_computed(account):
+    box = account.deliver(message("x"))
+    account.readers.reader("alice").create("Archive")
+    box.copy(NumberSet([(1, 1)]), account.open("Archive"))
+    account.fill()
+    assert len(computed(account)) == 1
+
+
+def test_a_file_that_cannot_be_read_stops_nothing(account, tmp_path):
+    box = account.deliver(*(message(f"{number}") for number in range(5)))
+    (path,) = (path for uid, path in box.rows(None, ("uid", "path")) if uid == 2)
+    file = tmp_path / "accounts/alice" / path
+    hidden = tmp_path / "hidden"
+    os.rename(file, hidden)
+    assert account.filler.fill(2) == 2
+    assert account.filler.fill(100) == 3
+    assert account.filler.fill(100) == 0
+    assert len(computed(account)) == 4
+    os.rename(hidden, file)
+    assert account.filler.fill(100) == 0
+    account.filler.fill_mailbox(box_key(box), nothing)
+    assert len(computed(account)) == 5
+
+
+def box_key(box):
+    return filling.Key(box.id, box.uidvalidity)
+
+
+def test_a_mailbox_is_filled_at_once_within_a_budget(account):
+    box = account.deliver(*(message(f"{number}") for number in range(5)))
+    spent = []
+    account.filler.fill_mailbox(box_key(box), spent.append)
+    assert len(computed(account)) == 5
+    assert len(spent) >= 1
+    spent.clear()
+    Filler(account.index).fill_mailbox(box_key(box), spent.append)
+    assert spent == []
+    with pytest.raises(MailboxGone):
+        account.filler.fill_mailbox(filling.Key(box.id, box.uidvalidity + 1), nothing)
+
+
+def test_what_is_gone_meanwhile_gets_no_row(account, monkeypatch):
+    box = account.deliver(message("a"), message("b"))
+    real = filling.compute
+
+    def compute_and_expunge(octets):
+        with account.index.write() as writing:
+            writing.execute("DELETE FROM content WHERE id = (SELECT content FROM message WHERE uid = 1)")
+        return real(octets)
+
+    monkeypatch.setattr(filling, "compute", compute_and_expunge)
+    account.fill()
+    assert [row[:1] for row in computed(account)] == list(box.rows(NumberSet([(2, 2)]), ("content",)))
+
+
+def test_a_large_message_is_mapped(account, monkeypatch, tmp_path):
+    monkeypatch.setattr(filling, "IN_MEMORY", 100)
+    octets = message("large", "word " * 1000)
+    (tmp_path / "file").write_bytes(octets)
+    mapped = read_octets(Disk().open_file(str(tmp_path / "file")))
+    assert not isinstance(mapped, bytes)
+    assert mapped[:] == octets
+    assert compute(mapped) == compute(octets)
+    account.deliver(octets)
+    account.fill()
+    account.index_texts()
+    assert tuple(computed(account)[0][1:]) == tuple(compute(octets).ready)
+    assert account.filler.texts.find("large", Where.HEADER).contents
+
+
+def test_texts_are_indexed_in_batches(account):
+    account.deliver(*(message(f"number {number:03}", "body") for number in range(12)))
+    assert account.filler.index_some(5) == 5
+    found = account.filler.texts.find("number 0", Where.HEADER)
+    assert len(found.contents) == 5
+    assert account.filler.index_some(100) == 7
+    assert account.filler.index_some(100) == 0
+    assert len(account.filler.texts.find("number", Where.HEADER).contents) == 12
+    assert len(account.filler.texts.find("body", Where.BODY).contents) == 12
+
+
+def test_a_text_that_is_too_long_or_cannot_be_read_is_partial(account, monkeypatch, tmp_path):
+    monkeypatch.setattr(filling, "MAX_INDEXED", 50)
+    box = account.deliver(message("a", "x" * 100), message("b"), message("c"))
+    paths = list(box.rows(None, ("path", "content")))
+    (tmp_path / "accounts/alice" / paths[2][0]).unlink()
+    account.index_texts()
+    assert account.filler.texts.find("zzz", Where.BOTH).partial == {paths[0][1], paths[2][1]}
+
+
+def test_texts_of_an_older_index_do_not_count(account, tmp_path):
+    account.deliver(*(message(f"old {number}") for number in range(3)))
+    account.index_texts()
+    account.readers.close()
+    for path in (tmp_path / "accounts/alice").glob("index.sqlite3*"):
+        path.unlink()
+    again = Account(tmp_path)
+    again.count = 10
+    again.deliver(message("new one"))
+    assert again.filler.texts.find("old", Where.HEADER).covered == 0
+    again.index_texts()
+    assert len(again.filler.texts.find("old", Where.HEADER).contents) == 3
+    assert len(again.filler.texts.find("new one", Where.HEADER).contents) == 1
+    again.readers.close()
+
+
+def test_a_worn_text_index_begins_anew(account, monkeypatch):
+    monkeypatch.setattr("mailsrv.store.text_index._WORN_MESSAGES", 0)
+    account.deliver(*(message(f"{number}") for number in range(6)))
+    account.index_texts()
+    with account.index.write() as writing:
+        writing.execute("DELETE FROM content WHERE id <= 4")
+    assert account.filler.index_some() == 0
+    assert account.filler.texts.covered() == 0
+    account.index_texts()
+    assert not account.filler.texts.is_worn(2)
+
+
+def test_progress_goes_with_the_index(account):
+    other = Account(account.path / "other")
+    other.open()
+    assert other.filler.fill() == 0
+    assert other.index in filling._PROGRESS
+    gone = weakref.ref(other.index)
+    other.readers.close()
+    del other
+    gc.collect()
+    assert gone() is None
