@@ -17,11 +17,11 @@ from mailsrv.mail.words import decode_text
 MAX_CHARACTERS = 200  # section 3.3: servers should stop there, and must at 256
 _READ_PLAIN = 16384  # octets of a part, still encoded
 _READ_HTML = 131072  # style sheets come first
-_MAX_TEXT = 1000  # characters that a preview is made of; of HTML, more for its white space
+_MAX_TEXT = 1000  # characters of plain text that a preview is made of
+_FIRST_HTML = 16384  # characters of HTML that mostly suffice
 _MAX_QUOTED = 8000  # with what is quoted before them
 _MAX_PARTS = 20  # texts that are tried before there is no preview
 
-_TAG = re.compile(r"<(?:!--|(/?)([A-Za-z][A-Za-z0-9]*+)[^<>]*+>?|[!?][^<>]*+>?)")
 # Elements whose content is not text for a reader.
 _HIDDEN = {
     name: re.compile(pattern, re.IGNORECASE | re.ASCII)
@@ -35,28 +35,12 @@ _HIDDEN = {
         "title": r"</title\b",
     }.items()
 }
-# Elements that may begin within a word.
-_INLINE = frozenset(
-    {
-        "a",
-        "abbr",
-        "b",
-        "big",
-        "code",
-        "em",
-        "font",
-        "i",
-        "s",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "u",
-        "wbr",
-    }
+_HIDING = re.compile(rf"<(?:!--|({'|'.join(_HIDDEN)})\b[^<>]*+>?)", re.IGNORECASE | re.ASCII)
+# Tags of elements that may begin within a word, then all tags.
+_INLINE = re.compile(
+    r"</?(?:a|abbr|b|big|code|em|font|i|s|small|span|strike|strong|sub|sup|u|wbr)\b[^<>]*+>?", re.IGNORECASE | re.ASCII
 )
+_TAG = re.compile(r"<[/!?A-Za-z][^<>]*+>?")
 # What does not print, and what mailers fill previews with: controls, soft hyphens, marks of direction; joiners, but for
 # those within a word, where scripts and emoji need them.
 _JOINERS = "\u200c\u200d"
@@ -107,7 +91,10 @@ def _read_text(octets: Octets, part: Part) -> str:
     if beginning.length == part.body.length:
         text += "".join(texts)
     if is_html:
-        text = strip_markup(text, _MAX_TEXT)[: 10 * _MAX_TEXT]
+        shown = _strip_hidden(text)
+        text = _strip_tags(shown[:_FIRST_HTML])
+        if len(shown) > _FIRST_HTML and sum(map(len, text.split())) < MAX_CHARACTERS:
+            text = _strip_tags(shown)
     else:
         text = "\n" + text[:_MAX_QUOTED].replace("\r\n", "\n")
         written = _QUOTED.sub("", _SIGNATURE.split(text, 1)[0])
@@ -118,27 +105,27 @@ def _read_text(octets: Octets, part: Part) -> str:
     return text[:MAX_CHARACTERS].rstrip()
 
 
-def strip_markup(html: str, enough: int | None = None) -> str:
-    """The text of HTML: without tags, comments and what is not shown, with character references resolved. It may end
-    where there are `enough` characters, white space between tags not counted."""
+def strip_markup(html: str) -> str:
+    """The text of HTML: without tags, comments and what is not shown, with character references resolved."""
+    return _strip_tags(_strip_hidden(html))
+
+
+def _strip_tags(html: str) -> str:
+    return unescape(_TAG.sub(" ", _INLINE.sub("", html)))
+
+
+def _strip_hidden(html: str) -> str:
+    """HTML without comments and without the elements that are not shown; what is not ended hides all that follows."""
     found = []
     position = 0
-    while match := _TAG.search(html, position):
-        text = html[position : match.start()]
-        found.append(text)
+    while match := _HIDING.search(html, position):
+        found.append(html[position : match.start()])
         position = match.end()
-        if enough is not None:
-            enough -= 0 if text.isspace() else len(text)
-            if enough <= 0:
-                return unescape("".join(found))
-        name = (match[2] or "").lower()
-        if match[0] == "<!--":
+        if match[1] is None:
             end = html.find("-->", position)
             position = end + 3 if end >= 0 else len(html)
-        elif name in _HIDDEN and not match[1] and not match[0].endswith("/>"):
-            hidden = _HIDDEN[name].search(html, position)
-            position = hidden.start() if hidden else len(html)
-        if name not in _INLINE:
-            found.append(" ")
+        elif not match[0].endswith("/>"):
+            ending = _HIDDEN[match[1].lower()].search(html, position)
+            position = ending.start() if ending else len(html)
     found.append(html[position:])
-    return unescape("".join(found))
+    return " ".join(found)

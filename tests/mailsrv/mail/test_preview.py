@@ -138,11 +138,11 @@ PIECES = [
 ]
 
 
-def test_markup_may_be_stripped_as_far_as_needed() -> None:
-    html = "<p>   </p>" * 50 + "<p>one</p><p>two</p>" * 100
-    assert strip_markup(html, 7).split() == ["one", "two", "one"]
-    assert strip_markup(html).split() == ["one", "two"] * 100
-    assert preview_of(b"Content-Type: text/html\r\n\r\n<p>" + b" " * 5000 + b"late") == "late"
+def test_what_is_shown_late_is_found() -> None:
+    head = b"Content-Type: text/html\r\n\r\n"
+    assert preview_of(head + b"<p>" + b" " * 50000 + b"late") == "late"
+    assert preview_of(head + b"<td style='x'></td>" * 2000 + b"<p>late") == "late"
+    assert preview_of(head + b"<p>early " + b"<td style='x'></td>" * 2000 + b"<p>late") == "early late"
 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
