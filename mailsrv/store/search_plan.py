@@ -9,7 +9,7 @@ Diagnostics: `make_plan` raises SearchLimit for trees that are too deep for one 
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -43,7 +43,7 @@ from mailsrv.store.search_budget import SearchLimit
 from mailsrv.store.text_index import Candidates
 from mailsrv.store.values import SYSTEM_FLAGS
 
-MAX_SQL_DEPTH = 90  # of expressions; SQLite's own limit is 127 in Debian
+MAX_SQL_DEPTH = 27  # of expressions, each in parentheses: what SQLite's parser can stack
 MAX_LISTED = 50_000  # contents that are named in a statement; of more candidates every message is tested
 MAX_RANGES = 16  # of a set of UIDs that stands in a statement
 
@@ -195,18 +195,17 @@ class _Planner:
         """`selects`: the statement selects by the condition, so that no test repeats it."""
         if isinstance(key, Not):
             return self.plan(key.key, not negated, selects)
-        if isinstance(key, And):
-            return self._join(key.keys, negated, selects, all_of=not negated)
-        if isinstance(key, Or):
-            return self._join((key.left, key.right), negated, selects, all_of=negated)
+        if isinstance(key, And | Or):
+            all_of = isinstance(key, And) is not negated
+            return self._join(list(_flatten(key, negated, all_of)), selects, all_of)
         condition, test = self._leaf(key)
         if test is None:
             return _negate(condition) if negated else condition, None
         return (TRUE, No(test)) if negated else (condition, test)
 
-    def _join(self, keys: Sequence[Key], negated: bool, selects: bool, all_of: bool) -> Planned:
-        """All of the keys, or one of them."""
-        planned = [self.plan(key, negated, selects and all_of) for key in keys]
+    def _join(self, keys: Sequence[tuple[Key, bool]], selects: bool, all_of: bool) -> Planned:
+        """All of the keys, some of them negated; or one of them."""
+        planned = [self.plan(key, negated, selects and all_of) for key, negated in keys]
         condition = _combine([condition for condition, _ in planned], " AND " if all_of else " OR ")
         tests = [test for _, test in planned if test is not None]
         if not tests:
@@ -272,6 +271,17 @@ class _Planner:
             case HasThreadId():
                 return FALSE  # messages have none: FETCH gives NIL
         raise TypeError(f"{key!r} is no search key")
+
+
+def _flatten(key: Key, negated: bool, all_of: bool) -> Iterator[tuple[Key, bool]]:
+    """The keys of a list, and those of such lists in it, with whether they are negated: clients nest long lists."""
+    if isinstance(key, Not):
+        yield from _flatten(key.key, not negated, all_of)
+    elif isinstance(key, And | Or) and (isinstance(key, And) is not negated) is all_of:
+        for inner in key.keys if isinstance(key, And) else (key.left, key.right):
+            yield from _flatten(inner, negated, all_of)
+    else:
+        yield key, negated
 
 
 def _cost(test: Test) -> int:
