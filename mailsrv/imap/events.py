@@ -112,6 +112,15 @@ class Closed:
 
 
 Event = (
-    Connected | Command | AuthResponse | AuthCancelled | IdleEnd | MessageStart | MessageChunk | MessageEnd | AppendEnd
-    | Aborted | Closed
+    Connected
+    | Command
+    | AuthResponse
+    | AuthCancelled
+    | IdleEnd
+    | MessageStart
+    | MessageChunk
+    | MessageEnd
+    | AppendEnd
+    | Aborted
+    | Closed
 )

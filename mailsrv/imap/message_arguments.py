@@ -37,9 +37,7 @@ class Change(Enum):
     __hash__ = object.__hash__  # members are single: by identity, in C
 
 
-_CHANGES = {
-    change.value + silent: (change, bool(silent)) for change in Change for silent in (b"", b".SILENT")
-}
+_CHANGES = {change.value + silent: (change, bool(silent)) for change in Change for silent in (b"", b".SILENT")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,8 +202,7 @@ class SequenceSet:
             [
                 (one, other) if one <= other else (other, one)
                 for one, other in (
-                    (largest if one == STAR else one, largest if other == STAR else other)
-                    for one, other in self.ranges
+                    (largest if one == STAR else one, largest if other == STAR else other) for one, other in self.ranges
                 )
             ]
         )

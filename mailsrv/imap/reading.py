@@ -170,6 +170,7 @@ class Reading(MessageReading):
         self._skip_behind(line)
         return True
 
+
 _CAPABILITY = COMMANDS[b"CAPABILITY"]
 _CAPABILITIES_TOLD = Status(Word.OK, "that is all")
 

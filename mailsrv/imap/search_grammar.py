@@ -194,7 +194,5 @@ _READERS: dict[bytes, Callable[[Reader], Key]] = {
     b"EMAILID": lambda it: keys.HasEmailId(it.read_object_id()),
     b"THREADID": lambda it: keys.HasThreadId(it.read_object_id()),
     **{where.value: _read_contains(where) for where in Where},
-    **{
-        which.value + comparison.value: _read_dated(which, comparison) for which in DateOf for comparison in Comparison
-    },
+    **{which.value + comparison.value: _read_dated(which, comparison) for which in DateOf for comparison in Comparison},
 }

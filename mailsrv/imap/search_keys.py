@@ -169,6 +169,21 @@ class SaveDateSupported:
 
 
 Key = (
-    Everything | And | Or | Not | HasFlag | Among | Contains | HeaderContains | Dated | Larger | Smaller | Younger
-    | Older | Modified | HasEmailId | HasThreadId | SaveDateSupported
+    Everything
+    | And
+    | Or
+    | Not
+    | HasFlag
+    | Among
+    | Contains
+    | HeaderContains
+    | Dated
+    | Larger
+    | Smaller
+    | Younger
+    | Older
+    | Modified
+    | HasEmailId
+    | HasThreadId
+    | SaveDateSupported
 )

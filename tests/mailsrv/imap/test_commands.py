@@ -40,7 +40,9 @@ def test_rows_are_consistent(row: Row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-@pytest.mark.parametrize("arguments", [b"", b" ", b" (", b" ((((", b" \xff", b' "', b" {5}", b" {5}\r\nab", b" \0", b" 1 1 1 1"])
+@pytest.mark.parametrize(
+    "arguments", [b"", b" ", b" (", b" ((((", b" \xff", b' "', b" {5}", b" {5}\r\nab", b" \0", b" 1 1 1 1"]
+)
 def test_garbage_is_a_grammar_error_or_read(row: Row, arguments: bytes) -> None:
     try:
         row.read(Cursor(arguments), make_situation("UTF8=ACCEPT"))

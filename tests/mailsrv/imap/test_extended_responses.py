@@ -9,7 +9,10 @@ from mailsrv.imap.numbers import NumberSet
 @pytest.mark.parametrize(
     ("octets", "expected"),
     [
-        (extended.acl("INBOX", [("Fred", "rwipslxetad"), ("a b", "lrs")], False), b'* ACL INBOX Fred rwipslxetad "a b" lrs\r\n'),
+        (
+            extended.acl("INBOX", [("Fred", "rwipslxetad"), ("a b", "lrs")], False),
+            b'* ACL INBOX Fred rwipslxetad "a b" lrs\r\n',
+        ),
         (extended.my_rights("INBOX", "", False), b'* MYRIGHTS INBOX ""\r\n'),
         (extended.list_rights("x", "smith", ["la", "r", ""], False), b'* LISTRIGHTS x smith la r ""\r\n'),
         (extended.quota("", [("STORAGE", 10, 512), ("MESSAGE", 1, 2)]), b'* QUOTA "" (STORAGE 10 512 MESSAGE 1 2)\r\n'),
@@ -24,7 +27,7 @@ from mailsrv.imap.numbers import NumberSet
         (extended.identity([("name", "mailsrv")]), b'* ID ("name" "mailsrv")\r\n'),
         (extended.identity([]), b"* ID NIL\r\n"),
     ],
-)  # fmt: skip
+)
 def test_responses(octets: bytes, expected: bytes) -> None:
     assert octets == expected
 

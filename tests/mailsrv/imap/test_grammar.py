@@ -35,9 +35,15 @@ def test_patterns_have_wildcards() -> None:
 
 @pytest.mark.parametrize(
     ("octets", "flag"),
-    [(b"\\SEEN", "\\Seen"), (b"\\answered", "\\Answered"), (b"$Forwarded", "$Forwarded"), (b"\\Recent", "\\Recent"),
-     (b"\\Xy", "\\Xy"), (b"NonJunk", "NonJunk")],
-)  # fmt: skip
+    [
+        (b"\\SEEN", "\\Seen"),
+        (b"\\answered", "\\Answered"),
+        (b"$Forwarded", "$Forwarded"),
+        (b"\\Recent", "\\Recent"),
+        (b"\\Xy", "\\Xy"),
+        (b"NonJunk", "NonJunk"),
+    ],
+)
 def test_flags(octets: bytes, flag: str) -> None:
     assert grammar.read_flag(Cursor(octets)) == flag
 
@@ -81,9 +87,17 @@ def test_moments(octets: bytes, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "octets",
-    [b'"1-Jul-1996 02:44:25 -0700"', b'"32-Jul-1996 02:44:25 -0700"', b'"17-Jul-1996 24:44:25 -0700"',
-     b'"17-Jul-1996 02:44:25"', b'"17-Jul-1996 02:44:25 +9900"', b'"17-Jul-1996"', b'"', b'"17-Jul-0000 02:44:25 -0700"'],
-)  # fmt: skip
+    [
+        b'"1-Jul-1996 02:44:25 -0700"',
+        b'"32-Jul-1996 02:44:25 -0700"',
+        b'"17-Jul-1996 24:44:25 -0700"',
+        b'"17-Jul-1996 02:44:25"',
+        b'"17-Jul-1996 02:44:25 +9900"',
+        b'"17-Jul-1996"',
+        b'"',
+        b'"17-Jul-0000 02:44:25 -0700"',
+    ],
+)
 def test_what_is_no_moment(octets: bytes) -> None:
     with pytest.raises(GrammarError, match="a date like"):
         grammar.try_date_time(Cursor(octets))
@@ -95,9 +109,14 @@ def test_no_moment_at_all() -> None:
 
 @pytest.mark.parametrize(
     ("octets", "part", "rest"),
-    [(b"1.2.3]", (1, 2, 3), b"]"), (b"1.HEADER", (1,), b".HEADER"), (b"]", (), b"]"), (b"TEXT", (), b"TEXT"),
-     (b"1.", (1,), b".")],
-)  # fmt: skip
+    [
+        (b"1.2.3]", (1, 2, 3), b"]"),
+        (b"1.HEADER", (1,), b".HEADER"),
+        (b"]", (), b"]"),
+        (b"TEXT", (), b"TEXT"),
+        (b"1.", (1,), b"."),
+    ],
+)
 def test_parts(octets: bytes, part: tuple[int, ...], rest: bytes) -> None:
     cursor = Cursor(octets)
     assert grammar.read_part(cursor) == part

@@ -24,15 +24,31 @@ UIDS = parse_uids(b"41,43:211,214:541")
         ("SELECT", b"inbox", Select("INBOX")),
         ("EXAMINE", b'"a b"', Select("a b", read_only=True)),
         ("SELECT", b"x (CONDSTORE)", Select("x", condstore=True)),
-        ("SELECT", b"x (QRESYNC (67890007 20050715194045000 41,43:211,214:541))",
-         Select("x", qresync=Qresync(67890007, 20050715194045000, UIDS))),
-        ("SELECT", b"x (QRESYNC (1 2 1:5 (1,3 2,5)) condstore)",
-         Select("x", condstore=True,
-                qresync=Qresync(1, 2, NumberSet([(1, 5)]), (NumberSet.of([1, 3]), NumberSet.of([2, 5]))))),
-        ("SELECT", b"x (QRESYNC (1 0 (1 2)))",
-         Select("x", qresync=Qresync(1, 0, None, (NumberSet.of([1]), NumberSet.of([2]))))),
+        (
+            "SELECT",
+            b"x (QRESYNC (67890007 20050715194045000 41,43:211,214:541))",
+            Select("x", qresync=Qresync(67890007, 20050715194045000, UIDS)),
+        ),
+        (
+            "SELECT",
+            b"x (QRESYNC (1 2 1:5 (1,3 2,5)) condstore)",
+            Select(
+                "x",
+                condstore=True,
+                qresync=Qresync(1, 2, NumberSet([(1, 5)]), (NumberSet.of([1, 3]), NumberSet.of([2, 5]))),
+            ),
+        ),
+        (
+            "SELECT",
+            b"x (QRESYNC (1 0 (1 2)))",
+            Select("x", qresync=Qresync(1, 0, None, (NumberSet.of([1]), NumberSet.of([2])))),
+        ),
         ("CREATE", b"a/", Create("a/")),
-        ("CREATE", b"MySpecial (USE (\\Drafts \\SENT \\sent \\Foo))", Create("MySpecial", ("\\Drafts", "\\Sent", "\\Foo"))),
+        (
+            "CREATE",
+            b"MySpecial (USE (\\Drafts \\SENT \\sent \\Foo))",
+            Create("MySpecial", ("\\Drafts", "\\Sent", "\\Foo")),
+        ),
         ("CREATE", b"x (use ())", Create("x")),
         ("DELETE", b"x", Delete("x")),
         ("RENAME", b"x inbox", Rename("x", "INBOX")),
@@ -41,7 +57,7 @@ UIDS = parse_uids(b"41,43:211,214:541")
         ("STATUS", b"x (UIDNEXT messages UIDNEXT)", AskStatus("x", (StatusItem.UIDNEXT, StatusItem.MESSAGES))),
         ("STATUS", b"x (" + b" ".join(item.value for item in StatusItem) + b")", AskStatus("x", tuple(StatusItem))),
     ],
-)  # fmt: skip
+)
 def test_arguments(name: str, text: bytes, found: object) -> None:
     assert read(name, text, "QRESYNC") == found
 

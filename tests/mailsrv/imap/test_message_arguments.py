@@ -28,9 +28,16 @@ SET = SequenceSet.parse(b"2:4")
         ("STORE", b"2:4 +FLAGS (\\Deleted)", Store(SET, Change.ADD, ("\\Deleted",))),
         ("STORE", b"2:4 -flags.silent \\seen $Junk", Store(SET, Change.REMOVE, ("\\Seen", "$Junk"), silent=True)),
         ("UID STORE", b"2:4 FLAGS ()", Store(SET, Change.REPLACE, (), uid=True)),
-        ("STORE", b"2:4 (UNCHANGEDSINCE 12121230045) +FLAGS.SILENT (\\Deleted)",
-         Store(SET, Change.ADD, ("\\Deleted",), silent=True, unchanged_since=12121230045)),
-        ("UID STORE", b"$ (unchangedsince 0) FLAGS a", Store(SAVED, Change.REPLACE, ("a",), unchanged_since=0, uid=True)),
+        (
+            "STORE",
+            b"2:4 (UNCHANGEDSINCE 12121230045) +FLAGS.SILENT (\\Deleted)",
+            Store(SET, Change.ADD, ("\\Deleted",), silent=True, unchanged_since=12121230045),
+        ),
+        (
+            "UID STORE",
+            b"$ (unchangedsince 0) FLAGS a",
+            Store(SAVED, Change.REPLACE, ("a",), unchanged_since=0, uid=True),
+        ),
         ("COPY", b"2:4 inbox", Copy(SET, "INBOX")),
         ("UID COPY", b"2:4 x", Copy(SET, "x", uid=True)),
         ("MOVE", b"2:4 x", Move(SET, "x")),
@@ -38,15 +45,21 @@ SET = SequenceSet.parse(b"2:4")
         ("EXPUNGE", b"", Expunge()),
         ("UID EXPUNGE", b"2:4", Expunge(SET)),
         ("APPEND", b"x {5}", (Append("x"), Announcement((), None, 5, False, False))),
-        ("APPEND", b"x (a b) \"17-Jul-1996 02:44:25 -0700\" ~{5+}",
-         (Append("x"), Announcement(("a", "b"), 837596665, 5, True, False))),
+        (
+            "APPEND",
+            b'x (a b) "17-Jul-1996 02:44:25 -0700" ~{5+}',
+            (Append("x"), Announcement(("a", "b"), 837596665, 5, True, False)),
+        ),
         ("APPEND", b"{3}\r\na b {5}", (Append("a b"), Announcement((), None, 5, False, False))),
         ("APPEND", b"x UTF8 (~{5}", (Append("x"), Announcement((), None, 5, True, True))),
-        ("REPLACE", b"5 x (\\Recent \\DRAFT) {9223372036854775808}",
-         (Replace(5, "x"), Announcement(("\\Draft",), None, 2**63, False, False))),
+        (
+            "REPLACE",
+            b"5 x (\\Recent \\DRAFT) {9223372036854775808}",
+            (Replace(5, "x"), Announcement(("\\Draft",), None, 2**63, False, False)),
+        ),
         ("UID REPLACE", b"* x {1}", (Replace(STAR, "x", uid=True), Announcement((), None, 1, False, False))),
     ],
-)  # fmt: skip
+)
 def test_arguments(name: str, text: bytes, found: object) -> None:
     assert read(name, text, "UTF8=ACCEPT") == found
 

@@ -59,9 +59,9 @@ DAY = date(1994, 2, 1)
         (b"(SEEN)", SEEN),
         (b"OR (SEEN ALL) NOT (ALL)", keys.Or(keys.And((SEEN, ALL)), keys.Not(ALL))),
         (b"CHARSET utf-8 ALL", ALL),
-        (b"CHARSET \"US-ASCII\" FROM a", keys.Contains(Where.FROM, "a")),
+        (b'CHARSET "US-ASCII" FROM a', keys.Contains(Where.FROM, "a")),
     ],
-)  # fmt: skip
+)
 def test_keys(text: bytes, key: Key) -> None:
     assert read("SEARCH", text) == Search(key)
 
@@ -85,17 +85,17 @@ def test_keys(text: bytes, key: Key) -> None:
         (b"LARGER a", "expected a number of octets"),
         (b"OLDER 0", "expected a number of seconds"),
         (b"YOUNGER 4294967296", "expected a number of seconds"),
-        (b"MODSEQ \"/foo\" all 1", "expected an entry"),
-        (b"MODSEQ \"/flags/a\" none 1", "expected priv, shared or all"),
+        (b'MODSEQ "/foo" all 1', "expected an entry"),
+        (b'MODSEQ "/flags/a" none 1', "expected priv, shared or all"),
         (b"EMAILID a.b", "expected an object identifier"),
         (b"EMAILID " + b"a" * 256, "expected an object identifier"),
         (b"0", "expected a set of numbers"),
         (b"1:2:3", "expected a set of numbers"),
         (b"CHARSET", "expected a space and a charset"),
         (b"CHARSET x-none ALL", "NO [BADCHARSET (UTF-8 US-ASCII)]"),
-        (b"FROM \"\xff\"", "NO [BADCHARSET"),
+        (b'FROM "\xff"', "NO [BADCHARSET"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong(text: bytes, complaint: str) -> None:
     assert complaint in complain("SEARCH", text)
 
@@ -106,11 +106,11 @@ def test_what_is_wrong(text: bytes, complaint: str) -> None:
         (b"ISO-8859-15", b"\xa4", "€"),
         (b"windows-1252", b"\x80", "€"),
         (b"KOI8-R", b"\xc1", "а"),
-        (b"ISO-2022-JP", b"\x1b$B%\"\x1b(B", "ア"),
+        (b"ISO-2022-JP", b'\x1b$B%"\x1b(B', "ア"),
         (b"GB18030", b"\xa4\xa2", "あ"),
         (b"US-ASCII", "é".encode(), "é"),
     ],
-)  # fmt: skip
+)
 def test_charsets(charset: bytes, octets: bytes, text: str) -> None:
     literal = b"{%d}\r\n%b" % (len(octets), octets)
     found = read("SEARCH", b"CHARSET " + charset + b" SUBJECT " + literal)
@@ -138,10 +138,10 @@ LEAVES = st.sampled_from(
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
-        inner.map(
-            lambda one: (b"NOT (%b)" % one[0], one[1].key if isinstance(one[1], keys.Not) else keys.Not(one[1]))
+        inner.map(lambda one: (b"NOT (%b)" % one[0], one[1].key if isinstance(one[1], keys.Not) else keys.Not(one[1]))),
+        st.tuples(inner, inner).map(
+            lambda two: (b"OR (%b) (%b)" % (two[0][0], two[1][0]), keys.Or(two[0][1], two[1][1]))
         ),
-        st.tuples(inner, inner).map(lambda two: (b"OR (%b) (%b)" % (two[0][0], two[1][0]), keys.Or(two[0][1], two[1][1]))),
         st.lists(inner, min_size=2, max_size=4).map(
             lambda some: (
                 b"(" + b" ".join(b"(%b)" % text for text, _ in some) + b")",

@@ -169,18 +169,59 @@ def test_the_end_of_the_input() -> None:
 # Random clients
 
 FRAGMENTS = st.sampled_from(
-    [b"a ", b"b", b" ", b"\r\n", b"\n", b"\0", b"\xff", b"*", b"(", b")", b'"', b"\\", b"{", b"}", b"{3}\r\n", b"{3+}\r\n",
-     b"{0+}\r\n", b"~{2+}\r\n", b"{99999999999+}\r\n", b"NOOP\r\n", b"a NOOP\r\n", b"LOGIN ", b"a LOGIN b c\r\n",
-     b"a SELECT x\r\n", b"a IDLE\r\n", b"DONE\r\n", b"a AUTHENTICATE PLAIN\r\n", b"a APPEND x ", b"a APPEND x {5+}\r\nhello",
-     b"a UID FETCH 1:* (FLAGS BODY[])", b"a SEARCH ", b"NOT ", b"OR ", b"SEEN ", b"a LOGOUT\r\n", b"a STARTTLS\r\n",
-     b"a COMPRESS DEFLATE\r\n", b"x" * 500, b"1:*", b"$", b"a ENABLE IMAP4rev2\r\n", b"a REPLACE 1 x {1+}\r\n"]
-)  # fmt: skip
+    [
+        b"a ",
+        b"b",
+        b" ",
+        b"\r\n",
+        b"\n",
+        b"\0",
+        b"\xff",
+        b"*",
+        b"(",
+        b")",
+        b'"',
+        b"\\",
+        b"{",
+        b"}",
+        b"{3}\r\n",
+        b"{3+}\r\n",
+        b"{0+}\r\n",
+        b"~{2+}\r\n",
+        b"{99999999999+}\r\n",
+        b"NOOP\r\n",
+        b"a NOOP\r\n",
+        b"LOGIN ",
+        b"a LOGIN b c\r\n",
+        b"a SELECT x\r\n",
+        b"a IDLE\r\n",
+        b"DONE\r\n",
+        b"a AUTHENTICATE PLAIN\r\n",
+        b"a APPEND x ",
+        b"a APPEND x {5+}\r\nhello",
+        b"a UID FETCH 1:* (FLAGS BODY[])",
+        b"a SEARCH ",
+        b"NOT ",
+        b"OR ",
+        b"SEEN ",
+        b"a LOGOUT\r\n",
+        b"a STARTTLS\r\n",
+        b"a COMPRESS DEFLATE\r\n",
+        b"x" * 500,
+        b"1:*",
+        b"$",
+        b"a ENABLE IMAP4rev2\r\n",
+        b"a REPLACE 1 x {1+}\r\n",
+    ]
+)
 CLIENTS = st.lists(FRAGMENTS | st.binary(max_size=8), max_size=25).map(b"".join)
 
 
 def run(pieces: list[bytes], refuse: int) -> tuple[list[str], bytes, str]:
     """Everything that comes of some octets, where every `refuse`-th answer is a refusal."""
-    session = ServerSession(Limits(errors=6, early_commands=20, early_discard=3000, discard=5000, message_size=4), OFFER)
+    session = ServerSession(
+        Limits(errors=6, early_commands=20, early_discard=3000, discard=5000, message_size=4), OFFER
+    )
     given_events: list[str] = []
     answered = 0
 
@@ -236,9 +277,16 @@ def held(session: ServerSession) -> int:
 
 @pytest.mark.parametrize(
     "octets",
-    [b"a " + b"x" * 998, b"a SEARCH {60000+}\r\n" + b"x" * 60000 + b" ", b"a CREATE {0+}\r\n" * 50, b"a APPEND x {9999+}\r\n" + b"x" * 9999,
-     b"a NOOP {99999+}\r\n" + b"{9+}\r\n" * 4000, b"\n" * 1000, b"a SEARCH " + b"{0+}\r\n " * 2000],
-)  # fmt: skip
+    [
+        b"a " + b"x" * 998,
+        b"a SEARCH {60000+}\r\n" + b"x" * 60000 + b" ",
+        b"a CREATE {0+}\r\n" * 50,
+        b"a APPEND x {9999+}\r\n" + b"x" * 9999,
+        b"a NOOP {99999+}\r\n" + b"{9+}\r\n" * 4000,
+        b"\n" * 1000,
+        b"a SEARCH " + b"{0+}\r\n " * 2000,
+    ],
+)
 def test_memory_is_bounded(octets: bytes) -> None:
     session = begin(State.SELECTED, errors=10**9, command=100_000)
     most = 0
@@ -246,7 +294,9 @@ def test_memory_is_bounded(octets: bytes) -> None:
         session.receive_data(octets)
         while not isinstance(event := session.next_event(), Need | events.Closed):
             if not isinstance(event, UNANSWERED):
-                streams = isinstance(event, events.MessageStart) or isinstance(event, events.Command) and event.row.streams
+                streams = (
+                    isinstance(event, events.MessageStart) or isinstance(event, events.Command) and event.row.streams
+                )
                 session.answer(Continue() if streams else ok("x"))
         session.data_to_send()
         most = max(most, held(session))

@@ -21,7 +21,9 @@ def test_markers(octets: bytes, size: bytes, waits: bool) -> None:
     assert (marker[1], not marker[2]) == (size, waits)
 
 
-@pytest.mark.parametrize("octets", [b"", b"}", b"{}", b"{+}", b"{a}", b"{5+} ", b"{5++}", b"{-5}", b"{5}\r", b"{" + b"9" * 51 + b"}"])
+@pytest.mark.parametrize(
+    "octets", [b"", b"}", b"{}", b"{+}", b"{a}", b"{5+} ", b"{5++}", b"{-5}", b"{5}\r", b"{" + b"9" * 51 + b"}"]
+)
 def test_what_is_no_marker(octets: bytes) -> None:
     assert find_marker(Line(octets, octets[-64:])) is None
 
@@ -41,7 +43,9 @@ def test_heads(octets: bytes, tag: bytes, name: bytes) -> None:
     assert (match[1], match[2]) == (tag, name)
 
 
-@pytest.mark.parametrize("octets", [b"", b"a", b"+ NOOP", b" a NOOP", b"a  NOOP", b"a NOOP\t", b"a NOOP2", b"* NOOP", b"a%b NOOP"])
+@pytest.mark.parametrize(
+    "octets", [b"", b"a", b"+ NOOP", b" a NOOP", b"a  NOOP", b"a NOOP\t", b"a NOOP2", b"* NOOP", b"a%b NOOP"]
+)
 def test_what_is_no_head(octets: bytes) -> None:
     assert HEAD.match(octets) is None
 
