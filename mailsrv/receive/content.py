@@ -7,6 +7,8 @@ message needs besides stands in receive/submission. A fault on the way (disk, si
 Diagnostics: raises nothing; StorageFull becomes 452 4.3.1, any other StorageError 451 4.3.0.
 """
 
+from itertools import islice
+
 from mailsrv.errors import StorageError
 from mailsrv.mail import header
 from mailsrv.mail.envelope import Envelope
@@ -26,8 +28,11 @@ GO = Reply(354, "", "start mail input, end with <CRLF>.<CRLF>")
 CHUNKS = Reply(250, "2.0.0", "send the message")
 LOOPING = Reply(554, "5.4.6", "too many Received fields: the message is looping")
 HEADER_TOO_LONG = Reply(552, "5.3.4", "the header of the message is too long")
+TOO_MANY_FIELDS = Reply(552, "5.3.4", "the header of the message has too many fields")
 
 HEADER_LIMIT = 1 << 20  # octets of a header
+# Fields of a header: each costs what reads the header a hundred octets, held while the DNS is waited for.
+FIELDS_LIMIT = 10_000
 _FIRST_LOOK = 1 << 14  # most headers are shorter
 
 
@@ -105,6 +110,9 @@ def _judge(state: State, transaction: Transaction) -> Octets | Reply:
     if scanned is None or scanned.length > HEADER_LIMIT:
         transaction.rules.append(("data", "header_length", HEADER_LIMIT, "reject"))
         return HEADER_TOO_LONG
+    if _has_too_many_fields(scanned):
+        transaction.rules.append(("data", "header_fields", FIELDS_LIMIT, "reject"))
+        return TOO_MANY_FIELDS
     hops = scanned.count(b"received")
     limit = state.house.config.limits.received_fields
     transaction.rules.append(("data", "received_fields", hops, "reject" if hops > limit else "accept"))
@@ -124,6 +132,13 @@ def _judge(state: State, transaction: Transaction) -> Octets | Reply:
         octets = Octets(trace, scratch) if is_whole else Octets(trace + kept, scratch, len(scanned.octets))
     transaction.is_report = is_candidate(scanned)
     return checks.judge(state, transaction, scanned, octets) if checks.is_checked(state) else octets
+
+
+def _has_too_many_fields(scanned: header.Header) -> bool:
+    """Whether there are more than FIELDS_LIMIT; counted only where there are as many lines."""
+    if scanned.octets.count(b"\r\n") <= FIELDS_LIMIT:
+        return False
+    return next(islice(scanned.fields(), FIELDS_LIMIT, None), None) is not None
 
 
 def _envelope(state: State, transaction: Transaction, size: int) -> Envelope:

@@ -116,6 +116,19 @@ def test_long_headers_are_read_to_their_bound(monkeypatch) -> None:
     assert dialogue.send(message) == ["552 5.3.4 the header of the message is too long id=SESSION"]
 
 
+def test_many_lines_are_no_many_fields() -> None:
+    dialogue = open_smtp()
+    many = b"a:\r\n" * (content.FIELDS_LIMIT - 1)
+    folded = b"To: x@y.example" + b",\r\n x@y.example" * 500
+    assert dialogue.send(many + folded + b"\r\n\r\nhi\r\n")[0].startswith("250")
+    replies = dialogue.send(many + b"To: x@y.example\r\nCc:\r\n\r\nhi\r\n")
+    assert replies[0].startswith("552 5.3.4 the header of the message has too many fields")
+    assert dialogue.house.decisions.written[-1]["rules"][-1] == {
+        "stage": "data", "rule": "header_fields", "input": content.FIELDS_LIMIT, "result": "reject",
+    }  # fmt: skip
+    assert dialogue.send(b"hi\r\n" * 20_000)[0].startswith("250")
+
+
 @pytest.mark.parametrize(
     ("error", "reply"),
     [
