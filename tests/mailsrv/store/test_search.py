@@ -301,6 +301,39 @@ def test_words_on_both_sides_of_a_line_end_are_found(accounts):
         assert account.search(Contains(Where.BODY, "one line two three")) == [10]
 
 
+HELLO = Contains(Where.TEXT, "hello")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        Or(And((HELLO, Larger(SIZES[1]))), HasFlag("\\Flagged")),
+        Or(And((HELLO, HasFlag("\\Seen"))), And((Not(HELLO), HasFlag("\\Flagged")))),
+        Not(And((HELLO, HasFlag("\\Seen")))),
+        And((Or(HELLO, HasFlag("\\Deleted")), Or(Not(HELLO), HasFlag("\\Seen")))),
+        Not(Or(And((HELLO, HasFlag("\\Seen"))), And((HeaderContains("X-Thing", ""), HasFlag("\\Flagged"))))),
+    ],
+)
+def test_what_a_statement_tells_and_what_is_tested_fit_together(accounts, key):
+    expected = [uid for uid in range(1, len(MESSAGES) + 1) if matches(accounts[0], key, uid)]
+    assert 0 < len(expected) < len(MESSAGES)
+    assert [account.search(key) for account in accounts] == [expected] * 3
+
+
+def test_candidates_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr("mailsrv.store.filling.MAX_INDEXED", 400)
+    account = Account(tmp_path, NOW)
+    account.deliver(
+        *(made(0, "x", body).octets for body in ("abcd", "abc bcd", "bcd", "word " * 100 + "abcd", "word " * 100))
+    )
+    account.index_texts()
+    assert account.search(Contains(Where.TEXT, "abcd")) == [1, 4]
+    assert account.search(Contains(Where.BODY, "bcd")) == [1, 2, 3, 4]
+    assert account.search(HeaderContains("Subject", "zbcd")) == []
+    assert account.search(HeaderContains("X-Other", "abcd")) == []
+    account.readers.close()
+
+
 def test_budgets(accounts):
     key = Contains(Where.BODY, "needle")
     clock = FakeClock()
