@@ -3,8 +3,8 @@
 What the index and the directories say is compared where directory times have changed. The comparison decides nothing:
 each difference is looked at again inside the transaction that settles it. A name without a row is
 
-- debris, when its base name is to be removed, or when it is a further link to a file that has a row (a move or a rename
-  that was cut off): it will be removed;
+- debris, when its base name is to be removed from this mailbox, or when it is a further link to a file that has a row or
+  is to be removed (a move or a rename that was cut off): it will be removed;
 - the new name of a message, when its row's file is gone: flags that the name has gained or lost are gained and lost;
 - another message under a name that is taken (somebody copied the file): it gets a base name of its own;
 - else a new message.
@@ -195,16 +195,16 @@ def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stam
     verdict = _NEW
     if base in batch.inodes:
         verdict = _DEBRIS if batch.inodes[base] == stamp.inode else _OTHER
-    elif any(not known.mailbox for known in rows):
+    elif any(not known.mailbox and known.directory == row.directory for known in rows):
         verdict = _DEBRIS
     elif rows:
         verdict = _OTHER
         for known in rows:
             there = index.disk.stamp(f"{index.layout.path(known.directory)}/{known.path}")
-            if there is not None:
-                verdict = _DEBRIS if there.inode == stamp.inode else _OTHER
+            if there is not None and there.inode == stamp.inode:
+                verdict = _DEBRIS
                 break
-            if known.mailbox == row.id:
+            if there is None and known.mailbox == row.id:
                 batch.inodes[base] = stamp.inode
                 batch.renamed.append((known, name))
                 return

@@ -8,7 +8,7 @@ Diagnostics: StorageError; nothing is lost then, and the next call begins where 
 """
 
 from mailsrv.errors import AlreadyThere
-from mailsrv.system.disk import Missing
+from mailsrv.system.disk import CrossDevice, Missing
 from mailsrv.store.adopt import own_change
 from mailsrv.store.index import LOGGED, REMEMBERED, Index, Key, MailboxRow, Writing
 from mailsrv.store.message import base_of, tail_with
@@ -24,6 +24,7 @@ def write_back(index: Index, mailbox: MailboxRow, most: int) -> bool:
         return False
     key = Key(mailbox.id, mailbox.uidvalidity)
     after = 0
+    complete = True
     while most > 0:
         with index.write() as writing:
             row = writing.mailbox(key)
@@ -38,10 +39,11 @@ def write_back(index: Index, mailbox: MailboxRow, most: int) -> bool:
                 "UPDATE message SET leaf = 1, tail = ?, shown = ? WHERE mailbox = ? AND uid = ?",
                 [(tail, flags & SYSTEM, row.id, uid) for uid, flags, tail in done],
             )
-            if len(done) < len(messages):
-                return False  # somebody else has renamed a file; whoever looks next finds its name
+            # Where somebody else has renamed a file, whoever looks next finds its name.
+            complete = complete and len(done) == len(messages)
             if len(messages) < STEP:
-                writing.execute("UPDATE mailbox SET written = highestmodseq WHERE id = ?", (row.id,))
+                if complete:
+                    writing.execute("UPDATE mailbox SET written = highestmodseq WHERE id = ?", (row.id,))
                 return False
         after = messages[-1][0]
         most -= len(messages)
@@ -69,7 +71,7 @@ def _rename(
                 old.append(name)
             elif wanted != tail:
                 index.disk.rename(name, base + wanted)
-        except Missing:
+        except (Missing, CrossDevice):  # the latter: a file with as many links as the file system allows
             continue
         done.append((uid, flags, wanted))
     if done:

@@ -1,8 +1,8 @@
 """An account on a real disk whose process dies at a chosen operation, and what must be true of it afterwards.
 
 SQLite needs real files, so that what dies here is the process and not the power: what it did stays, what it did not do
-is missing. What a power cut would take away besides is watched instead: `Watched` complains about every commit that names
-a link whose directory was not synced, and about debris that is forgotten before its removal is durable.
+is missing. What a power cut would take away besides is watched instead: `Watched` complains about every commit that
+comes while a directory with new names is not synced.
 """
 
 import os
@@ -48,7 +48,7 @@ class Watched(Disk):
         super()._link_into(source, directory, name)
         self.linked.add(directory)
 
-    def commit(self, forgets_debris):
+    def commit(self):
         self.step()
         if self.linked:
             self.faults.append(f"committed while {sorted(self.linked)} were not synced")
@@ -84,7 +84,7 @@ def write(self):
     with _write(self) as connection:
         yield connection
         if isinstance(self._disk, Watched):
-            self._disk.commit(False)
+            self._disk.commit()
 
 
 def readers(data_dir, disk=None, clock=None):

@@ -1,7 +1,7 @@
 """Random operations by two readers of one account, as two processes are, against a model that is a dictionary.
 
-The index is thrown away in between, files are delivered, renamed and removed by other programs, idle work happens at any
-time: what a client sees is what the model says, and no UID ever shows another message.
+The index is thrown away in between, files are delivered, renamed and removed by other programs, idle work happens at
+any time: what a client sees is what the model says, and no UID ever shows another message.
 """
 
 import os

@@ -73,7 +73,7 @@ def test_what_was_long_ago_is_told_in_full(ground, box, monkeypatch):
     for since in range(first, last):
         changes = box.changes(since)
         told = {uid for uid, _, _ in changes.flags}
-        there = {uid: modseq for uid, modseq in rows(box, "uid", "modseq")}
+        there = dict(rows(box, "uid", "modseq"))
         assert told >= {uid for uid, modseq in there.items() if modseq > since}
         assert not set(changes.vanished) & there.keys()
     assert set(box.changes(first).vanished) == set(gone)

@@ -56,7 +56,10 @@ def test_a_long_name_is_cut_and_stays_its_own():
 
 @pytest.mark.parametrize(
     ("directory", "name"),
-    [(".Sent Items", "Sent Items"), (".ä", "ä"), (".&&", "&&"), (".INBOX", "INBOX-2"), (".inbox.x", "INBOX/x"), (".#a", None)],
+    [
+        (".Sent Items", "Sent Items"), (".ä", "ä"), (".&&", "&&"), (".INBOX", "INBOX-2"), (".inbox.x", "INBOX/x"),
+        (".#a", None),
+    ],  # fmt: skip
 )
 def test_names_of_directories_that_others_have_made(directory, name):
     found = name_of(directory)
@@ -65,7 +68,9 @@ def test_names_of_directories_that_others_have_made(directory, name):
     assert name_of(directory, {found}) not in (found, "INBOX")
 
 
-@pytest.mark.parametrize("name", ["", "/", "a/", "/a", "a//b", "a\tb", "a\x7f", "\u2028", "#shared", "x" * 513, "a/" * 40 + "a"])
+@pytest.mark.parametrize(
+    "name", ["", "/", "a/", "/a", "a//b", "a\tb", "a\x7f", "\u2028", "#shared", "x" * 513, "a/" * 40 + "a"]
+)
 def test_what_no_mailbox_is_called(name):
     with pytest.raises(WrongName):
         check_name(name)

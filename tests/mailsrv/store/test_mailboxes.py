@@ -125,7 +125,7 @@ def test_what_another_process_writes_is_seen(root, mailboxes, tmp_path):
 
 def test_uidvalidity_ascends(root):
     listing = Listing()
-    assert [listing.new_uidvalidity(100.0), listing.new_uidvalidity(90.0), listing.new_uidvalidity(200.9)] == [100, 101, 200]
+    assert [listing.new_uidvalidity(now) for now in (100.0, 90.0, 200.9)] == [100, 101, 200]
 
 
 def test_a_file_that_is_set_aside_is_made_anew(root, mailboxes):
