@@ -48,6 +48,8 @@ def verify_signatures(header: Header, body: Body, ask: Ask, now: float, most: in
     """A finding for each signature from the top, and one more for all beyond `most`. `body` gives the octets behind the
     header's empty line in blocks and is called once at most; `now` is in seconds since the epoch.
     """
+    if not header.has(_FIELD):
+        return ()
     table = FieldTable(header)
     fields = table.named(_FIELD)
     read = [_read(field) for field in fields[:most]]
