@@ -3,7 +3,8 @@
 import pytest
 
 from mailsrv.errors import GrammarError
-from mailsrv.store.message import base_name, base_of, size_of
+from mailsrv.store.message import base_name, base_of, flags_of, hash_of, size_of, tail_with
+from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 
 
 def test_a_base_name():
@@ -35,3 +36,26 @@ def test_only_an_id_becomes_part_of_a_name(identifier):
 def test_what_a_name_tells(name, size, base):
     assert size_of(name) == size
     assert base_of(name) == base
+
+
+@pytest.mark.parametrize(
+    ("tail", "flags", "result"),
+    [
+        ("", 0, ":2,"),
+        (":2,", SEEN | FLAGGED, ":2,FS"),
+        (":2,FS", ANSWERED | DELETED | DRAFT, ":2,DRT"),
+        (":2,PSab", 0, ":2,Pab"),
+        (":2,", 1 << 8, ":2,"),
+    ],
+)
+def test_flags_stand_behind_the_base_name(tail, flags, result):
+    assert tail_with(tail, flags) == result
+    assert flags_of(result) == flags & 31
+
+
+def test_flags_of_strange_ends():
+    assert [flags_of(tail) for tail in ("", ":2,", ":2,SS", ":2,XYZ", ":1,S")] == [0, 0, SEEN, 0, SEEN]
+
+
+def test_a_hash_is_of_the_base_name():
+    assert hash_of("a") != hash_of("b") and 0 <= hash_of("ä") < 1 << 32
