@@ -1,14 +1,19 @@
 """The text index: it never fails to name a message that has the text, and is nothing to rely on otherwise."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailsrv.errors import StorageError
 from mailsrv.store import text_index
+from mailsrv.store.filling import MAX_INDEXED
 from mailsrv.store.message_text import fold, fold_needle
 from mailsrv.store.text_index import NOTHING_COVERED, TextIndex, Texts, Where
 from mailsrv.system.disk import Disk
+from tests.house.manual import find_tags
+from tests.house.source import TOP
 
 
 @pytest.fixture
@@ -170,3 +175,10 @@ def test_nothing_but_trigrams_is_kept(place):
     index = filled(place(), ("a secret subject", "and a body that nobody is to read here"))
     index.close()
     assert b"nobody" not in place.path.read_bytes()
+
+
+def test_the_page_has_each_table_and_bound():
+    tables = {re.match(r"CREATE (?:VIRTUAL )?TABLE (\w+)", statement)[1] for statement in text_index._SCHEMA.statements}
+    assert set(find_tags("mailsrv-store.5", "TEXT INDEX")) == tables
+    page = (TOP / "man/mailsrv-store.5").read_text()
+    assert f"{MAX_INDEXED} characters" in page
