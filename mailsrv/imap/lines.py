@@ -49,6 +49,10 @@ class Input:
     def __len__(self) -> int:
         return len(self._buffer) - self._at
 
+    def begins_with(self, octets: bytes) -> bool:
+        """Whether these come next."""
+        return self._buffer.startswith(octets, self._at)
+
     def append(self, octets: bytes) -> None:
         """Add octets at the end. Octets that arrive when all is consumed are not copied."""
         if self._at == len(self._buffer):

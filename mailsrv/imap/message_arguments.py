@@ -7,6 +7,7 @@ Diagnostics: readers raise GrammarError with what was expected, and Incomplete w
 announced.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,6 +26,8 @@ from mailsrv.imap.grammar import (
 from mailsrv.imap.numbers import MAX_NUMBER, STAR, SequenceSet
 from mailsrv.imap.situation import Situation
 from mailsrv.imap.tokens import Cursor, Incomplete
+
+_UTF8 = re.compile(rb"(?i:UTF8) \(")
 
 
 class Change(Enum):
@@ -203,7 +206,7 @@ def _read_announcement(cursor: Cursor, situation: Situation) -> Announcement:
     date = try_date_time(cursor)
     if date is not None:
         cursor.expect_space("a message as literal")
-    utf8 = cursor.try_octets(b"UTF8 (") or cursor.try_octets(b"utf8 (")
+    utf8 = cursor.try_pattern(_UTF8) is not None
     if utf8 and not situation.utf8:
         raise Refusal(bad("UTF8 (...) needs ENABLE UTF8=ACCEPT first"))
     try:

@@ -12,6 +12,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress
+from operator import sub
 
 from mailsrv.errors import GrammarError
 
@@ -39,9 +41,9 @@ class NumberSet:
 
     @classmethod
     def of_sorted(cls, numbers: Sequence[int]) -> "NumberSet":
-        """The set of ascending, distinct numbers (an array of UIDs). Costs by ranges, not by numbers."""
+        """The set of ascending, distinct numbers (an array of UIDs). One range costs nothing."""
         found = cls()
-        found.ranges = tuple(_find_runs(numbers))
+        found.ranges = _find_runs(numbers)
         return found
 
     @classmethod
@@ -156,21 +158,18 @@ def _merge(ranges: list[Range]) -> tuple[Range, ...]:
     return tuple(merged)
 
 
-def _find_runs(numbers: Sequence[int]) -> Iterator[Range]:
-    """Runs of consecutive numbers: by galloping, for a run is one when its ends are as far apart as their places."""
-    at, end = 0, len(numbers)
-    while at < end:
-        first, step = numbers[at], 1
-        low = at  # numbers[low] is in the run
-        while low + step < end and numbers[low + step] - first == low + step - at:
-            low += step
-            step += step
-        while step:
-            if low + step < end and numbers[low + step] - first == low + step - at:
-                low += step
-            step //= 2
-        yield first, numbers[low]
-        at = low + 1
+def _find_runs(numbers: Sequence[int]) -> tuple[Range, ...]:
+    """Runs of consecutive numbers, found in C: where the difference to the number before is not 1, one begins."""
+    count = len(numbers)
+    if not count:
+        return ()
+    if numbers[-1] - numbers[0] == count - 1:
+        return ((numbers[0], numbers[-1]),)
+    others = map((1).__ne__, map(sub, numbers[1:], numbers))
+    begins = [0, *compress(range(1, count), others)]
+    ends = [begin - 1 for begin in begins[1:]]
+    ends.append(count - 1)
+    return tuple(zip(map(numbers.__getitem__, begins), map(numbers.__getitem__, ends), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

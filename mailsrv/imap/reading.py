@@ -20,6 +20,7 @@ from mailsrv.imap.skipping import GO_AHEAD, HEAD, TAG_ALONE, Mode, find_marker
 from mailsrv.imap.tokens import Cursor
 
 MAX_LITERALS = 1000  # in one command
+TLS_RECORD = b"\x16"  # the first octet of a client that begins with TLS, on the wrong port
 _HTTP = re.compile(rb"[A-Z]+ \S+ HTTP/[0-9]")
 _DONE_LINE = 1024  # octets of what ends IDLE
 
@@ -32,6 +33,9 @@ class Reading(MessageReading):
     def _read_command(self) -> bool:
         early = not self._situation.authenticated
         limits = self._limits
+        if not self.commands and self._input.begins_with(TLS_RECORD):
+            self._end_with(bye("TLS begins with STARTTLS here"))
+            return True
         line = self._input.take_line(limits.early_line if early else limits.line)
         if line is None:
             return False

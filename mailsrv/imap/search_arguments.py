@@ -120,6 +120,8 @@ def _read_program(cursor: Cursor, situation: Situation) -> Key:
     """[CHARSET charset] key *(SP key), and the end."""
     charset = "US-ASCII"
     if cursor.try_word(b"CHARSET"):
+        if "UTF8=ACCEPT" in situation.enabled:
+            raise Refusal(bad("CHARSET is not used behind ENABLE UTF8=ACCEPT"))  # RFC 6855 section 3
         cursor.expect_space("a charset")
         charset = cursor.expect_text("a charset")
         cursor.expect_space("a search key")

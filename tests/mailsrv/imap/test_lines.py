@@ -67,7 +67,9 @@ def test_taking_octets() -> None:
     source = Input()
     source.append(b"abc")
     source.append(b"def\r\n")
+    assert source.begins_with(b"ab")
     assert source.take(2) == b"ab"
+    assert not source.begins_with(b"ab")
     assert len(source) == 6
     assert source.take_line(LIMIT) == Line(b"cdef", b"cdef")
     assert source.take(5) == b""

@@ -90,3 +90,9 @@ def test_esearch() -> None:
     assert "expected a filter" in complain("ESEARCH", b"IN (selected-delayed) UNSEEN")
     assert "expected a filter" in complain("ESEARCH", b"IN () UNSEEN")
     assert "expected a space and a search key" in complain("ESEARCH", b"IN (selected)")
+
+
+def test_no_charset_where_utf_8_is_enabled() -> None:
+    assert complain("SEARCH", b"CHARSET UTF-8 ALL", "UTF8=ACCEPT").startswith("BAD CHARSET is not used")
+    assert read("SEARCH", b"CHARSET UTF-8 ALL", "IMAP4REV2") == Search(ALL)
+    assert read("SORT", b"(DATE) UTF-8 ALL", "UTF8=ACCEPT") == Sort((Criterion(SortKey.DATE),), ALL)
