@@ -12,7 +12,7 @@ import sys
 from mailsrv.cli.serve import serve
 from mailsrv.config.load import load
 from mailsrv.errors import ConfigError
-from mailsrv.serve import smtpd
+from mailsrv.serve import processes
 from mailsrv.serve.opening import Options
 
 
@@ -22,7 +22,7 @@ def main() -> int:
         # systemd gives LISTEN_PID when it starts the process: only the process itself knows its number.
         os.environ["LISTEN_PID"] = str(os.getpid())
     options = Options(**plan["options"])
-    build = smtpd.build
+    build = processes.build
     if plan["build"]:
         module, _, name = plan["build"].partition(":")
         build = getattr(importlib.import_module(module), name)
