@@ -28,7 +28,7 @@ _WORDS = {
     SEAL: "ARC-Seal",
 }
 # Space and comments, which may hold one another's parentheses only escaped: more than any sealer writes.
-_CFWS = rb"(?:[ \t\r\n]|\((?:[^()\\]|\\.)*+\))*+"
+_CFWS = rb"(?:[ \t\r\n]++|\((?:[^()\\]++|\\.)*\))*"
 # What an ARC-Authentication-Results field begins with, section 4.1.1.
 _INSTANCE = re.compile(rb"%bi%b=%b([0-9]{1,2})%b;" % (_CFWS, _CFWS, _CFWS, _CFWS), re.DOTALL)
 _POSITION = re.compile(r"[0-9]{1,2}", re.ASCII)

@@ -29,7 +29,7 @@ _VERSION = re.compile(rb"[Vv][ \t]*+=[ \t]*+DMARC1[ \t]*+(?:;|\Z)")
 _TAG = re.compile("[ \t]*+([A-Za-z]++)[ \t]*+=(.*)", re.DOTALL)
 _UNPRINTABLE = re.compile(rb"[^ -~]")
 # RFC 3986: a scheme, and characters that a URI may have; a comma and an exclamation mark stand encoded (section 4.8).
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:(?:[A-Za-z0-9._~:/?#\[\]@$&'()*+=-]|%[0-9A-Fa-f]{2})++")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:(?:[A-Za-z0-9._~:/?#\[\]@$&'()+*=-]++|%[0-9A-Fa-f]{2})+")
 _SIZE = re.compile(r"![0-9]++[kmgtKMGT]?\Z")
 
 # What each word of p=, sp= and np= means, and the words of the tags that have few: the first is the default.

@@ -34,7 +34,7 @@ _NEVER = 10**12  # a longer time counts as infinite (section 3.5, t=)
 _FORMS = {form.value: form for form in Form}
 _ALGORITHMS = {algorithm.value: algorithm for algorithm in Algorithm}
 # A selector may have underscores in the field; nothing but a question to the DNS is made of it.
-_SELECTOR = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*+(?<!-))?+)(?:\.[a-z0-9_](?:[a-z0-9_-]*+(?<!-))?+)*+")
+_SELECTOR = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 _FIELD_NAME = re.compile(r"[!-9<-~]++")
 _DIGITS = re.compile("[0-9]++")
 # Up to the value of b= in a field's value, and that value with all space around it (section 3.7); bh= is another tag.

@@ -17,8 +17,8 @@ from mailsrv.errors import GrammarError
 MAX_NAME = 253  # characters of a domain name in a query, section 7.3
 
 _EXPAND = r"%\{[slodiphcrtv][0-9]*r?[-.+,/_=]*\}|%[%_-]"
-_MACRO_STRING = re.compile(rf"(?:[!-$&-~]++|{_EXPAND})*+", re.IGNORECASE | re.ASCII)
-_EXPLAIN_STRING = re.compile(rf"(?:[ -$&-~]++|{_EXPAND})*+", re.IGNORECASE | re.ASCII)
+_MACRO_STRING = re.compile(rf"(?:[!-$&-~]++|{_EXPAND})*", re.IGNORECASE | re.ASCII)
+_EXPLAIN_STRING = re.compile(rf"(?:[ -$&-~]++|{_EXPAND})*", re.IGNORECASE | re.ASCII)
 _MACRO = re.compile(r"%(?:([%_-])|\{([a-z])([0-9]*)(r?)([^}]*)\})", re.IGNORECASE | re.ASCII)
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE | re.ASCII)
 _LITERALS = {"%": "%", "_": " ", "-": "%20"}

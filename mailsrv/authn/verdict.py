@@ -80,7 +80,7 @@ class _Opinion:
 _NOTHING = _Opinion()
 _METHOD = re.compile(r";\s*(arc|dmarc)\s*(?:/\s*1\s*)?=\s*pass(?![\w-])", re.IGNORECASE)
 # What must not be taken for a result: comments, and text in quotation marks.
-_ASIDE = re.compile(r'\((?:[^()\\]|\\.)*+\)|"(?:[^"\\]|\\.)*+"')
+_ASIDE = re.compile(r'\((?:[^()\\]++|\\.)*\)|"(?:[^"\\]++|\\.)*"')
 # Where several methods have an opinion, this one counts.
 _WEIGHT = {Action.REJECT: 2, Action.DEFER: 1, Action.ACCEPT: 0}
 _TEXT = 200  # characters of somebody else's words in a reply

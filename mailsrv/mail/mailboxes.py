@@ -15,7 +15,7 @@ from mailsrv.mail.address import Address, parse_address
 from mailsrv.mail.header import unfold
 
 _TOKEN = re.compile(
-    r'[ \t]+|(?P<quoted>"(?:[^"\\]|\\.)*+")|(?P<literal>\[[^\[\]\\]*\])|(?P<special>[<>,:;@.(])'
+    r'[ \t]+|(?P<quoted>"(?:[^"\\]++|\\.)*")|(?P<literal>\[[^\[\]\\]*\])|(?P<special>[<>,:;@.(])'
     r'|(?P<atom>[^ \t"<>,:;@.()\[\]\\]+)'
 )
 _PARENTHESIS = re.compile(r"\\.|[()]")

@@ -7,7 +7,7 @@ Diagnostics: raises nothing, whatever the octets are.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -109,12 +109,22 @@ def header_fields(header: bytes, names: Iterable[bytes], others: bool = False) -
     """The fields of these names (in any letters) as they stand in a header, in its order, or all `others`; each with
     its line end, without an empty line behind them. For names among FIELDS, `fields` of a row gives what the header
     would."""
-    found = _raw_fields(frozenset(names), others).findall(b"\n" + header)
-    if not found:
-        return b""
-    octets: bytes = b"".join(found)[1:]
-    # Only a header that the end of the message cuts has a last line without an end.
-    return octets + (b"\n" if octets.endswith(b"\r") or b"\r\n" not in header else b"\r\n")
+    return field_picker(names, others)(header)
+
+
+def field_picker(names: Iterable[bytes], others: bool = False) -> Callable[[bytes], bytes]:
+    """What `header_fields` does, for many headers."""
+    find = _raw_fields(frozenset(map(bytes.lower, names)), others).findall
+
+    def pick(header: bytes) -> bytes:
+        found = find(b"\n" + header)
+        if not found:
+            return b""
+        octets: bytes = b"".join(found)[1:]
+        # Only a header that the end of the message cuts has a last line without an end.
+        return octets + (b"\n" if octets.endswith(b"\r") or b"\r\n" not in header else b"\r\n")
+
+    return pick
 
 
 def field_values(header: bytes, name: bytes) -> list[bytes]:
@@ -137,7 +147,7 @@ def _raw_fields(names: frozenset[bytes], others: bool) -> re.Pattern[bytes]:
     """What finds fields with the line end before them, and without the one behind."""
     named = rb"(?:%b)[ \t]*+:" % b"|".join(map(re.escape, sorted(names))) if names else rb"(?!)"
     name = rb"(?!%b)[!-9;-~]++[ \t]*+:" % named if others else named
-    return re.compile(rb"\n%b[^\n]*+(?:\n[ \t][^\n]*+)*+" % name, re.IGNORECASE)
+    return re.compile(rb"\n%b[^\n]*+(?:\n[ \t][^\n]*+)*" % name, re.IGNORECASE)
 
 
 def is_reply(subject: str) -> bool:
