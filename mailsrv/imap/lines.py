@@ -26,11 +26,11 @@ class LineFault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its end. `octets` are all, but for LONG the first HEAD; `tail` has the last ones always."""
+    """A line without its end. `octets` are all, but for LONG the first HEAD, and `tail` has the last TAIL then."""
 
     octets: bytes
-    tail: bytes
     fault: LineFault | None = None
+    tail: bytes = b""
 
 
 class Input:
@@ -84,8 +84,8 @@ class Input:
         if self._dropped or len(line) > limit:
             return self._end_long_line(line)
         if line.endswith(b"\r\n"):
-            return Line(line[:-2], line[-TAIL - 2 : -2])
-        return Line(line[:-1], line[-TAIL - 1 : -1], LineFault.ENDING)
+            return Line(line[:-2])
+        return Line(line[:-1], LineFault.ENDING)
 
     def _consume(self, end: int) -> None:
         """Everything before `end` is consumed. An empty buffer is let go: idle sessions hold no memory for what they
@@ -98,7 +98,7 @@ class Input:
     def _drop(self) -> Line | None:
         part = self.take(-1)
         self._keep_ends(part)
-        return Line(self._head, b"", LineFault.ENDLESS) if self._dropped > ENDLESS else None
+        return Line(self._head, LineFault.ENDLESS) if self._dropped > ENDLESS else None
 
     def _keep_ends(self, part: bytes) -> None:
         if len(self._head) < HEAD:
@@ -112,6 +112,6 @@ class Input:
         self._head = self._tail = b""
         self._dropped = 0
         if total > ENDLESS:
-            return Line(head, b"", LineFault.ENDLESS)
+            return Line(head, LineFault.ENDLESS)
         tail = tail[:-2] if tail.endswith(b"\r\n") else tail[:-1]
-        return Line(head, tail[-TAIL:], LineFault.LONG)
+        return Line(head, LineFault.LONG, tail[-TAIL:])

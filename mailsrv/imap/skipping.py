@@ -15,7 +15,7 @@ from mailsrv.imap import events
 from mailsrv.imap.answers import Output, Status, Word, bye
 from mailsrv.imap.commands import Row
 from mailsrv.imap.events import Event
-from mailsrv.imap.lines import Input, Line, LineFault
+from mailsrv.imap.lines import TAIL, Input, Line, LineFault
 from mailsrv.imap.message_arguments import Announcement
 from mailsrv.imap.situation import Limits, Offer, Situation
 
@@ -29,7 +29,8 @@ _MARKER = re.compile(rb"~?\{([0-9]{1,50})(\+?)\}\Z")
 
 def find_marker(line: Line) -> re.Match[bytes] | None:
     """The literal that a line announces: its size as group 1, `+` as group 2 where it comes without leave."""
-    return _MARKER.search(line.tail) if line.tail.endswith(b"}") else None
+    end = line.tail or line.octets
+    return _MARKER.search(end, max(0, len(end) - TAIL)) if end.endswith(b"}") else None
 
 
 class Mode(Enum):

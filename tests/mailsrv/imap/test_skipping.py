@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailsrv.imap.lines import Line
+from mailsrv.imap.lines import Line, LineFault
 from mailsrv.imap.skipping import HEAD, TAG_ALONE, find_marker
 
 
@@ -16,7 +16,7 @@ from mailsrv.imap.skipping import HEAD, TAG_ALONE, find_marker
     ],
 )
 def test_markers(octets: bytes, size: bytes, waits: bool) -> None:
-    marker = find_marker(Line(octets, octets[-64:]))
+    marker = find_marker(Line(octets))
     assert marker is not None
     assert (marker[1], not marker[2]) == (size, waits)
 
@@ -25,7 +25,15 @@ def test_markers(octets: bytes, size: bytes, waits: bool) -> None:
     "octets", [b"", b"}", b"{}", b"{+}", b"{a}", b"{5+} ", b"{5++}", b"{-5}", b"{5}\r", b"{" + b"9" * 51 + b"}"]
 )
 def test_what_is_no_marker(octets: bytes) -> None:
-    assert find_marker(Line(octets, octets[-64:])) is None
+    assert find_marker(Line(octets)) is None
+
+
+def test_the_end_of_a_long_line_counts() -> None:
+    assert find_marker(Line(b"a X {5}", LineFault.LONG, b"xxx")) is None
+    marker = find_marker(Line(b"a X", LineFault.LONG, b"xxx{5}"))
+    assert marker is not None
+    assert marker[1] == b"5"
+    assert find_marker(Line(b"{5" + b" " * 64 + b"}")) is None
 
 
 @pytest.mark.parametrize(
