@@ -8,12 +8,13 @@ gone are no matter. A file that cannot be read costs its own items only, and a l
 Diagnostics: MailboxGone and StorageError, from the index; Refusal for numbers that the client cannot know.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mailsrv.errors import StorageError
 from mailsrv.system import events
 from mailsrv.system.openfile import OpenFile
+from mailsrv.mail.mime import Span
 from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import in_progress
@@ -24,7 +25,7 @@ from mailsrv.store.refusals import MessageGone
 from mailsrv.store.values import SEEN, Operation
 from mailsrv.imapd.fetch_plan import Plan, make_plan
 from mailsrv.imapd.fetch_output import Output
-from mailsrv.imapd.fetch_values import Piece, UnknownEncoding, missing, value
+from mailsrv.imapd.fetch_values import SEGMENT, Piece, UnknownEncoding, missing, value
 from mailsrv.imapd.message_file import MessageFile
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
@@ -168,8 +169,11 @@ class _Work:
         if not plan.late:
             self._output.put(b"".join(texts))
             return
+        if plan.whole:
+            self._send_whole(plan, texts, rows)
+            return
         for text, row in zip(texts, rows, strict=True):
-            self._send_late(plan, text, row)
+            self._send_late(plan, text, row, self._open(row[0], row[1]))
 
     def _complete(self, plan: Plan, row: Row) -> Row:
         """A row with what is not kept ready of its message, from the file."""
@@ -190,15 +194,13 @@ class _Work:
                     self._log(error)
         return tuple(whole)
 
-    def _send_late(self, plan: Plan, text: bytes, row: Row) -> None:
+    def _send_late(self, plan: Plan, text: bytes, row: Row, file: OpenFile | None) -> None:
         """A response whose last items are in the file; `text` is what comes before them."""
-        names = plan.columns
-        file = self._open(row[0], row[names.index("path")])
         if file is None:
             self._output.put(text + plan.separator + b" ".join(map(missing, plan.late)) + b")\r\n")
             return
-        structure = row[names.index("structure")] if "structure" in names else None
-        message = MessageFile(file, row[names.index("header_size")], structure)
+        header_size = row[plan.header_at] if plan.header_at >= 0 else 0
+        message = MessageFile(file, header_size, row[plan.structure_at] if plan.structure_at >= 0 else None)
         pieces: list[Piece] = [text]
         separator = plan.separator
         for item in plan.late:
@@ -209,6 +211,25 @@ class _Work:
             self._output.put_pieces([*pieces, b")\r\n"], file)
         else:
             file.close()  # nothing is left to be told of this message
+
+    def _send_whole(self, plan: Plan, texts: Iterable[bytes], rows: list[Row]) -> None:
+        """The same for whole messages, which everybody fetches: in fewer steps where they are small."""
+        announced = plan.separator + plan.whole + b" {%d}\r\n"
+        put = self._output.put_together
+        for text, row in zip(texts, rows, strict=True):
+            file = self._open(row[0], row[1])
+            if file is None or file.size > SEGMENT:
+                self._send_late(plan, text, row, file)
+                continue
+            try:
+                octets = MessageFile(file).read(Span(0, file.size))
+            except StorageError as error:
+                self._log(error)
+                self._send_late(plan, text, row, None)
+            else:
+                put(len(octets), text, announced % len(octets), octets, b")\r\n")
+            finally:
+                file.close()
 
     def _value(self, message: MessageFile, item: FetchItem) -> list[Piece]:
         try:

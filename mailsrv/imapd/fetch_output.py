@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Span
 from mailsrv.imapd.fetch_values import Piece
-from mailsrv.imapd.state import State
-
-WRITE = 1 << 16  # octets that are put together
+from mailsrv.imapd.state import FLUSH_OCTETS, State
 
 
 class Output:
@@ -27,13 +25,23 @@ class Output:
         """Send octets, with others."""
         self._pieces.append(octets)
         self._size += len(octets)
-        if self._size > WRITE:
+        if self._size > FLUSH_OCTETS:
+            self.flush()
+
+    def put_together(self, size: int, *pieces: bytes) -> None:
+        """The same with several pieces, of which one is large: `size` octets."""
+        self._pieces += pieces
+        self._size += size
+        if self._size > FLUSH_OCTETS:
             self.flush()
 
     def put_pieces(self, pieces: Sequence[Piece], file: OpenFile) -> None:
         """Send the pieces of one response; spans are of `file`, which is closed when nothing of it is needed any more.
         """
-        last = next((at for at in reversed(range(len(pieces))) if isinstance(pieces[at], Span)), -1)
+        last = -1
+        for at, piece in enumerate(pieces):
+            if isinstance(piece, Span):
+                last = at
         try:
             for at, piece in enumerate(pieces):
                 if isinstance(piece, bytes):

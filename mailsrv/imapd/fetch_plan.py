@@ -15,7 +15,7 @@ from typing import Any
 from mailsrv.imap.fetch_items import FetchItem, Item, Preview, Section, Text
 from mailsrv.imap.responses import date_time
 from mailsrv.imap.structure import string
-from mailsrv.store.ready import header_fields
+from mailsrv.store.ready import field_picker
 from mailsrv.store.ready_tables import FIELDS
 from mailsrv.imapd.flag_names import FlagNames
 from mailsrv.imapd.short_structure import shorten
@@ -35,10 +35,12 @@ _SECONDS = tuple(b'%02d +0000"' % second for second in range(60))
 class Plan:
     """How one list of items is answered.
 
-    `columns`: to be asked of the index; the first is uid. `template`: a response up to the first of `late`, or all of
-    it, with places for the message's number (with `uid_only`: its UID) and for `values`, each of one column: its place,
-    and what makes its values out of it. `ready`: columns in which None means that the file must be asked, by place.
-    `late`: items for the file. `separator`: what goes before the first of them.
+    `columns`: to be asked of the index; the first is uid, and with `late` the second is path. `template`: a response up
+    to the first of `late`, or all of it, with places for the message's number (with `uid_only`: its UID) and for
+    `values`, each of one column: its place, and what makes its values out of it. `ready`: columns in which None means
+    that the file must be asked, by place. `late`: items for the file; `separator`: what goes before the first of them.
+    `whole`: the name under which the whole message is asked for, where that is the only one of them: what copies of
+    mailboxes are made with. `header_at`, `structure_at`: places of columns that help with `late`, -1 without.
     """
 
     columns: tuple[str, ...]
@@ -47,6 +49,9 @@ class Plan:
     ready: tuple[tuple[int, str], ...]
     late: tuple[FetchItem, ...]
     separator: bytes
+    whole: bytes
+    header_at: int
+    structure_at: int
     uid_only: bool
     flags: bool
     modseq: bool
@@ -74,11 +79,11 @@ def make_plan(items: tuple[FetchItem, ...], uid_only: bool, marks: bool) -> Plan
             late.append(item)
         else:
             inline.append(found)
-    columns = dict.fromkeys(["uid", *(one.column for one in inline if one.column), *(("flags",) if marks else ())])
-    if late:
-        columns |= dict.fromkeys(("path", "header_size"))
-        if any(isinstance(item, Section) and item.part for item in late):
-            columns["structure"] = None
+    columns = dict.fromkeys(["uid", *(["path"] if late else ()), *(one.column for one in inline if one.column)])
+    if marks:
+        columns["flags"] = None
+    wholes = [item.label for item in late if isinstance(item, Section) and _is_whole(item)]
+    columns |= dict.fromkeys(name for name, needs in _HINTS.items() if any(map(needs, late)))
     names = tuple(columns)
     template = b"* %d UIDFETCH (" if uid_only else b"* %d FETCH ("
     template += b" ".join([one.octets for one in inline]) + (b"" if late else b")\r\n")
@@ -92,10 +97,25 @@ def make_plan(items: tuple[FetchItem, ...], uid_only: bool, marks: bool) -> Plan
         tuple((at, name) for at, name in enumerate(names) if name in must),
         tuple(late),
         b" " if inline else b"",
+        wholes[0] if len(wholes) == len(late) == 1 else b"",
+        names.index("header_size") if "header_size" in columns else -1,
+        names.index("structure") if "structure" in columns else -1,
         uid_only,
         Item.FLAGS in items,
         Item.MODSEQ in items,
     )
+
+
+def _is_whole(item: Section) -> bool:
+    return not item.part and item.text is Text.ALL and item.partial is None
+
+
+# What a message's row tells about sections, and which items are found faster with it.
+_HINTS: dict[str, Callable[[FetchItem], bool]] = {
+    "header_size": lambda item: isinstance(item, Section)
+    and (item.part == (1,) or not item.part and item.text is not Text.ALL),
+    "structure": lambda item: isinstance(item, Section) and item.part == (1,),
+}
 
 
 def _inline(item: FetchItem) -> _Inline | None:
@@ -145,10 +165,13 @@ def _previews(names: FlagNames, column: Column) -> Iterable[bytes]:
 
 
 def _field_maker(item: Section) -> Make:
-    wanted = item.fields
+    pick, partial = field_picker(item.fields), item.partial
 
     def make(names: FlagNames, column: Column) -> Iterable[bytes]:
-        return [literal(cut(header_fields(fields, wanted) + b"\r\n", item.partial)) for fields in column]
+        if partial is not None:
+            return [literal(cut(pick(fields) + b"\r\n", partial)) for fields in column]
+        picked = map(pick, column)
+        return [b"{%d}\r\n%b\r\n" % (len(fields) + 2, fields) for fields in picked]
 
     return make
 

@@ -114,7 +114,7 @@ def header_fields(header: bytes, names: Iterable[bytes], others: bool = False) -
 
 def field_picker(names: Iterable[bytes], others: bool = False) -> Callable[[bytes], bytes]:
     """What `header_fields` does, for many headers."""
-    find = _raw_fields(frozenset(map(bytes.lower, names)), others).findall
+    find = _raw_fields(frozenset(names), others).findall
 
     def pick(header: bytes) -> bytes:
         found = find(b"\n" + header)

@@ -155,17 +155,18 @@ class Client:
 def measure(client: Client, count: int, rounds: int) -> bool:
     """Run every command and tell how long it took; False when one failed."""
     for name, line in COMMANDS:
-        times, before = [], client.sent
+        times, spent, before = [], [], client.sent
         for _ in range(rounds):
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             answer = client.run(line)
             times.append(time.perf_counter() - began)
+            spent.append(time.process_time() - used)
             if answer.word is not Word.OK:
                 print(f"{name}: {answer}", file=sys.stderr)
                 return False
-        seconds = median(times)
+        seconds, cpu = median(times), median(spent)
         octets = (client.sent - before) / rounds
-        print(f"{name:14} {seconds * 1000:8.1f} ms {count / seconds:10,.0f}/s {octets / seconds / 1e6:8.1f} MB/s")
+        print(f"{name:14} {seconds * 1000:8.1f} ms {cpu * 1000:8.1f} ms CPU {count / seconds:10,.0f}/s {octets / seconds / 1e6:8.1f} MB/s")
     return True
 
 
