@@ -51,6 +51,7 @@ COMMANDS = {
     "passwd": Command("make the hashes of a password for the configuration", "mailsrv.cli.passwd", reads_config=False),
     "test": Command("show what the server would do with a message, without delivering it", "mailsrv.cli.rehearsal"),
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
+    "verify": Command("check the accounts' files, indexes and counts, and repair them", "mailsrv.cli.verify"),
 }
 
 
