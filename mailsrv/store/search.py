@@ -85,9 +85,9 @@ class Searcher:
         plan = make_plan(key, Knowledge(int(self._index.clock.now()), uids, self._mailbox.keyword_bit, self._find))
         if "searchable" in plan.tables:
             self._fill()
-        rows = self._select(plan)
         if plan.test is None:
-            return array("I", [found[0] for found in rows])
+            return self._select_uids(plan)
+        rows = self._select(plan)
         tester = _Tester(self._index, self._mailbox, self._budget)
         matching = tester.matching(plan.test, rows)
         return array("I", [found[0] for found in rows if found[0] in matching])
@@ -133,6 +133,15 @@ class Searcher:
 
     def _fill(self) -> None:
         self._filler.fill_mailbox(self._key, self._budget.spend)
+
+    def _select_uids(self, plan: Plan) -> "array[int]":
+        """The UIDs that the statement selects: as one text, for a row each would cost twice as much."""
+        ((text,),) = self._index.read(
+            f"SELECT group_concat(m.uid) FROM message AS m{plan.tables} WHERE m.mailbox = ? AND {plan.where.sql}",
+            (self._key.id, *plan.where.values),
+        )
+        # In the order of the table, most likely, but nothing says so.
+        return array("I", sorted(map(int, text.split(",")))) if text else array("I")
 
     def _select(self, plan: Plan) -> list[Row]:
         """UID, content and the plan's columns of what the statement selects, by ascending UID."""

@@ -7,78 +7,28 @@ sent is ever part of the statement's text: it is among its values.
 Diagnostics: `make_plan` raises SearchLimit for trees that are too deep for one statement.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.imap.search_keys import (
-    Among,
-    And,
-    Comparison,
-    Contains,
-    Dated,
-    DateOf,
-    Everything,
-    HasEmailId,
-    HasFlag,
-    HasThreadId,
-    HeaderContains,
-    Key,
-    Larger,
-    Modified,
-    Not,
-    Older,
-    Or,
-    SaveDateSupported,
-    Smaller,
-    Where,
-    Younger,
-)
+from mailsrv.imap.search_keys import Among, And, Contains, HeaderContains, Key, Not, Or, Where
 from mailsrv.store import text_index
 from mailsrv.store.message_text import fold_needle
 from mailsrv.store.search_budget import SearchLimit
+from mailsrv.store.search_condition import COLUMNS, TRUE, Condition, among, combine, holds, negate, possible, told
 from mailsrv.store.text_index import Candidates
-from mailsrv.store.values import SYSTEM_FLAGS
 
 MAX_SQL_DEPTH = 27  # of expressions, each in parentheses: what SQLite's parser can stack
-MAX_LISTED = 50_000  # contents that are named in a statement; of more candidates every message is tested
 MAX_RANGES = 16  # of a set of UIDs that stands in a statement
 
-_EPOCH = date(1970, 1, 1).toordinal()
-_DAY = 86400
-# Columns of `searchable` that hold the text of a field.
-_COLUMNS = {
-    Where.SUBJECT: "s.subject",
-    Where.FROM: "s.sender",
-    Where.TO: "s.recipient",
-    Where.CC: "s.cc",
-    Where.BCC: "s.bcc",
-}
-_FIELD_COLUMNS = {where.value.lower(): column for where, column in _COLUMNS.items()}
+# Fields that have a column.
+_FIELD_COLUMNS = {where.value.lower(): column for where, column in COLUMNS.items()}
 _ENTRIES = {Where.TEXT: text_index.Where.BOTH, Where.BODY: text_index.Where.BODY}
 
 # The tables of columns in a condition.
 _SEARCHABLE = re.compile(r"\bs\.")
 _CONTENT = re.compile(r"\bc\.")
-_MOST = (1 << 63) - 1  # of SQLite's integers
-
-Value = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """An SQL expression that is 0 or 1, never NULL, with its values. `depth`: that of its tree."""
-
-    sql: str
-    values: tuple[Value, ...] = ()
-    depth: int = 3
-
-
-TRUE = Condition("1", (), 1)
-FALSE = Condition("0", (), 1)
 
 
 # What is tested of the rows that the statement gives
@@ -200,13 +150,13 @@ class _Planner:
             return self._join(list(_flatten(key, negated, all_of)), selects, all_of)
         condition, test = self._leaf(key)
         if test is None:
-            return _negate(condition) if negated else condition, None
+            return negate(condition) if negated else condition, None
         return (TRUE, No(test)) if negated else (condition, test)
 
     def _join(self, keys: Sequence[tuple[Key, bool]], selects: bool, all_of: bool) -> Planned:
         """All of the keys, some of them negated; or one of them."""
         planned = [self.plan(key, negated, selects and all_of) for key, negated in keys]
-        condition = _combine([condition for condition, _ in planned], " AND " if all_of else " OR ")
+        condition = combine([condition for condition, _ in planned], " AND " if all_of else " OR ")
         tests = [test for _, test in planned if test is not None]
         if not tests:
             return condition, None
@@ -214,7 +164,7 @@ class _Planner:
         if told and not (selects and all_of):
             # The statement selects more than these: it tells of each row whether they hold.
             tests.append(Column(len(self.columns)))
-            self.columns.append(_combine(told, " AND " if all_of else " OR "))
+            self.columns.append(combine(told, " AND " if all_of else " OR "))
         tests.sort(key=_cost)
         if len(tests) == 1:
             return condition, tests[0]
@@ -223,54 +173,28 @@ class _Planner:
     def _leaf(self, key: Key) -> Planned:
         if isinstance(key, Among):
             uids = self._knowledge.uids(key)
-            return (TRUE, Uids(uids)) if len(uids.ranges) > MAX_RANGES else (_among(uids), None)
+            return (TRUE, Uids(uids)) if len(uids.ranges) > MAX_RANGES else (among(uids), None)
         if isinstance(key, Contains):
             needle = fold_needle(key.text)
             if needle and key.where in _ENTRIES:
                 return self._text(needle, _ENTRIES[key.where])
-            return _holds(_COLUMNS[key.where], needle) if needle else TRUE, None
+            return holds(COLUMNS[key.where], needle) if needle else TRUE, None
         if isinstance(key, HeaderContains):
             return self._field(key)
-        return self._told(key), None
+        return told(key, self._knowledge.now, self._knowledge.keyword), None
 
     def _text(self, needle: str, where: text_index.Where) -> Planned:
         candidates = self._knowledge.find(needle, where)
-        return _possible(candidates), Text(needle, where, candidates)
+        return possible(candidates), Text(needle, where, candidates)
 
     def _field(self, key: HeaderContains) -> Planned:
         field = key.field.lower().encode("utf-8", "replace")
         needle = fold_needle(key.text)
         if needle and field in _FIELD_COLUMNS:
-            return _holds(_FIELD_COLUMNS[field], needle), None
+            return holds(_FIELD_COLUMNS[field], needle), None
         # The field's name stands in the header as well; it is looked for where there is nothing else.
         found = self._knowledge.find(needle or fold_needle(key.field), text_index.Where.HEADER)
-        return _possible(found), Field(field, needle, found)
-
-    def _told(self, key: Key) -> Condition:
-        """What a column tells."""
-        match key:
-            case Everything() | SaveDateSupported():
-                return TRUE
-            case HasFlag():
-                bit = SYSTEM_FLAGS.get(key.flag) or self._knowledge.keyword(key.flag)
-                return Condition("(m.flags & ? <> 0)", (bit,)) if bit else FALSE
-            case Dated():
-                return _dated(key)
-            case Larger():
-                return Condition("(m.size > ?)", (min(key.octets, _MOST),))
-            case Smaller():
-                return Condition("(m.size < ?)", (min(key.octets, _MOST),))
-            case Younger():
-                return Condition("(m.received >= ?)", (self._knowledge.now - key.seconds,))
-            case Older():
-                return Condition("(m.received <= ?)", (self._knowledge.now - key.seconds,))
-            case Modified():
-                return Condition("(m.modseq >= ?)", (min(key.modseq, _MOST),))
-            case HasEmailId():
-                return Condition("(c.emailid IS ?)", (key.id,))
-            case HasThreadId():
-                return FALSE  # messages have none: FETCH gives NIL
-        raise TypeError(f"{key!r} is no search key")
+        return possible(found), Field(field, needle, found)
 
 
 def _flatten(key: Key, negated: bool, all_of: bool) -> Iterator[tuple[Key, bool]]:
@@ -290,70 +214,3 @@ def _cost(test: Test) -> int:
     if isinstance(test, All | Any):
         return max(_cost(one) for one in test.tests)
     return _COSTS[type(test)]
-
-
-def _negate(condition: Condition) -> Condition:
-    if condition is TRUE:
-        return FALSE
-    if condition is FALSE:
-        return TRUE
-    return Condition(f"(NOT {condition.sql})", condition.values, condition.depth + 1)
-
-
-def _combine(conditions: Sequence[Condition], word: str) -> Condition:
-    """All conditions, or one of them, as a balanced tree: SQLite bounds its depth."""
-    neutral, final = (TRUE, FALSE) if word == " AND " else (FALSE, TRUE)
-    if any(condition is final for condition in conditions):
-        return final
-    left = [condition for condition in conditions if condition is not neutral]
-    if not left:
-        return neutral
-    while len(left) > 1:
-        pairs = [left[number : number + 2] for number in range(0, len(left), 2)]
-        left = [_pair(pair, word) for pair in pairs]
-    return left[0]
-
-
-def _pair(pair: list[Condition], word: str) -> Condition:
-    if len(pair) == 1:
-        return pair[0]
-    first, second = pair
-    return Condition(
-        f"({first.sql}{word}{second.sql})", first.values + second.values, max(first.depth, second.depth) + 1
-    )
-
-
-def _holds(column: str, needle: str) -> Condition:
-    """A folded text has the needle in it; a message that is not computed yet has none."""
-    return Condition(f"(coalesce(instr({column}, ?), 0) > 0)", (needle,), 5)
-
-
-def _possible(candidates: Candidates) -> Condition:
-    """The messages that may hold a text."""
-    possible = candidates.contents | candidates.partial
-    if not candidates.covered or len(possible) > MAX_LISTED:
-        return TRUE
-    listed = json.dumps(list(possible))
-    return Condition(
-        "(m.content > ? OR m.content IN (SELECT value FROM json_each(?)))", (candidates.covered, listed), 6
-    )
-
-
-def _among(uids: NumberSet) -> Condition:
-    ranges = [Condition("(m.uid BETWEEN ? AND ?)", pair) for pair in uids.ranges]
-    return _combine(ranges, " OR ")
-
-
-def _dated(key: Dated) -> Condition:
-    day = key.day.toordinal() - _EPOCH
-    if key.which is DateOf.SENT:
-        # A message without a date that can be read has been sent neither before nor since any day.
-        compared = {Comparison.BEFORE: "<", Comparison.ON: "=", Comparison.SINCE: ">="}[key.comparison]
-        return Condition(f"(coalesce(s.sent_day {compared} ?, 0))", (day,), 4)
-    column = "m.received" if key.which is DateOf.INTERNAL else "m.saved"
-    first, behind = day * _DAY, (day + 1) * _DAY
-    if key.comparison is Comparison.BEFORE:
-        return Condition(f"({column} < ?)", (first,))
-    if key.comparison is Comparison.SINCE:
-        return Condition(f"({column} >= ?)", (first,))
-    return Condition(f"({column} >= ? AND {column} < ?)", (first, behind), 4)

@@ -31,7 +31,8 @@ from mailsrv.imap.search_keys import (
     Younger,
 )
 from mailsrv.store.search_budget import SearchLimit
-from mailsrv.store.search_plan import FALSE, TRUE, All, Any, Column, Field, Knowledge, No, Text, Uids, make_plan
+from mailsrv.store.search_condition import FALSE, TRUE
+from mailsrv.store.search_plan import All, Any, Column, Field, Knowledge, No, Text, Uids, make_plan
 from mailsrv.store.text_index import NOTHING_COVERED, Candidates
 
 UIDS = NumberSet([(1, 3), (7, 7)])
