@@ -30,6 +30,10 @@ def _late(situation: Situation) -> bool:
     return situation.authenticated
 
 
+def _compressible(situation: Situation) -> bool:
+    return situation.authenticated and situation.offer.compress and not situation.compressed
+
+
 CAPABILITIES = (
     Capability("IMAP4rev2"),
     Capability("IMAP4rev1", ("core-states",)),
@@ -85,7 +89,7 @@ CAPABILITIES = (
     Capability("PREVIEW", (), _late),
     Capability("REPLACE", (), _late),
     Capability("MULTISEARCH", (), _late),
-    Capability("COMPRESS=DEFLATE", ("core-compress",), lambda it: _late(it) and it.offer.compress and not it.compressed),
+    Capability("COMPRESS=DEFLATE", ("core-compress",), _compressible),
     Capability("UNAUTHENTICATE", ("core-unauthenticate",), _late),
     Capability("PARTIAL", (), _late),
     Capability("UIDONLY", (), _late),

@@ -118,10 +118,11 @@ class Reading(MessageReading):
         if self._row is not None and self._row.streams and self._announce_message(line.octets, size, synchronizing):
             return
         limits = self._limits
-        largest = limits.literal if self._situation.authenticated else limits.early_literal
+        late = self._situation.authenticated
+        largest, whole = (limits.literal, limits.command) if late else (limits.early_literal, limits.early_command)
         self._size += len(line.octets) + 2 + size
         self._literals += 1
-        if size > largest or self._size > limits.command or self._literals > MAX_LITERALS:
+        if size > largest or self._size > whole or self._literals > MAX_LITERALS:
             self._forget_parts()
             self._reply(bad("the literal is too large", "TOOBIG"))
             self._skip(size, synchronizing)

@@ -44,8 +44,9 @@ class Limits:
     literal: int = 65536  # of one literal that is no message
     early_literal: int = 1024
     command: int = 262144  # of all lines and literals of one command, without messages
+    early_command: int = 16384
     auth_line: int = 12288  # of a response in a SASL exchange
-    discard: int = 100_000_000  # of one command that is refused and whose octets come nevertheless, before BYE
+    discard: int = 100_000_000  # of one refused command whose octets come nevertheless (or message_size), before BYE
     early_discard: int = 65536
     errors: int = 20  # BAD in a row before BYE
     early_commands: int = 100  # before login

@@ -121,7 +121,8 @@ class Skipping:
             return
         limits = self._limits
         self._skipped += size
-        if self._skipped > (limits.discard if self._situation.authenticated else limits.early_discard):
+        late = self._situation.authenticated
+        if self._skipped > (max(limits.discard, limits.message_size) if late else limits.early_discard):
             self._end_with(bye("too many octets that nobody wants", "TOOBIG"))
             return
         self._remaining = size

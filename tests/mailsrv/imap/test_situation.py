@@ -24,5 +24,6 @@ def test_early_limits_are_smaller() -> None:
     limits = Limits()
     assert limits.early_line < limits.line
     assert limits.early_literal < limits.literal <= limits.command
+    assert limits.early_literal < limits.early_command < limits.command
     assert limits.early_discard < limits.discard
     assert limits.message_size <= limits.discard, "a message that floor 4 refuses must be skipped, not end the session"
