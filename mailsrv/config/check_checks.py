@@ -85,7 +85,8 @@ def _is_url(text: str) -> bool:
         port = url.port
     except ValueError:
         return False
-    return url.scheme == "http" and bool(url.hostname) and port != 0 and text.isprintable() and " " not in text
+    plain = text.isprintable() and " " not in text and "?" not in text and "#" not in text
+    return url.scheme == "http" and bool(url.hostname) and port != 0 and plain
 
 
 def _is_milter(text: str) -> bool:

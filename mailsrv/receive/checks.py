@@ -105,16 +105,16 @@ def judge(state: State, transaction: Transaction, scanned: Header, octets: Octet
     return Octets(reasons_field(rules) + octets.prefix, octets.scratch, octets.skip)
 
 
-def conclude(state: State, transaction: Transaction) -> None:
-    """The reply is certain, and it is not "try again": remember who has proven himself, and keep the row for DMARC's
-    reports."""
+def conclude(state: State, transaction: Transaction, is_kept: bool) -> None:
+    """The reply is certain, and it is not "try again": remember who has proven himself, if his message was kept, and
+    keep the row for DMARC's reports."""
     judged = transaction.judged
     if judged is None:
         return
     house = state.house
     findings, verdict = judged.findings, judged.verdict
     path = transaction.reverse_path
-    if house.senders is not None and path is not None and findings.dmarc.result is Result.PASS:
+    if is_kept and house.senders is not None and path is not None and findings.dmarc.result is Result.PASS:
         try:
             house.senders.passed(network_of(state.peer.client), domain_key(path.domain))
         except StorageError:

@@ -30,7 +30,7 @@ LOOPING = Reply(554, "5.4.6", "too many Received fields: the message is looping"
 HEADER_TOO_LONG = Reply(552, "5.3.4", "the header of the message is too long")
 TOO_MANY_FIELDS = Reply(552, "5.3.4", "the header of the message has too many fields")
 
-HEADER_LIMIT = 1 << 20  # octets of a header
+HEADER_LIMIT = 1 << 18  # octets of a header: every message that waits for the DNS holds its own
 # Fields of a header: each costs what reads the header a hundred octets, held while the DNS is waited for.
 FIELDS_LIMIT = 10_000
 _FIRST_LOOK = 1 << 14  # most headers are shorter
@@ -77,7 +77,7 @@ def end_data(state: State, event: DataEnd) -> Reply | list[Reply]:
     elif not isinstance(answer, list):
         decision.refuse(state, "data", reply)
     if not 400 <= reply.code < 500:  # what comes again is told of then
-        checks.conclude(state, transaction)
+        checks.conclude(state, transaction, reply.code < 400)
     decision.write(state, transaction, decision.verdict_of(reply), reply, event.size)
     if state.is_lmtp and not isinstance(answer, list):
         answer = [answer] * len(transaction.forward_paths)

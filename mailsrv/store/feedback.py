@@ -31,6 +31,8 @@ from mailsrv.system.log import Log
 from mailsrv.system.scratch import Octets
 
 _LOOK_SECONDS = 1.0  # between two looks at the size of the day's file
+_SHARE = 8  # one policy domain may fill this part of a day, for each process
+_DOMAINS = 10_000  # that a process tells apart; the rest have one share together
 _NOTE_SECONDS = 60.0  # between two notes of what was left out, and two complaints in the log
 # Octets of a header that are looked at, more than any report's has: looking costs hundreds of steps for each octet of
 # one that is made for it.
@@ -67,6 +69,7 @@ class Collector:
         self._full = False
         self._torn = True  # the file's last line may not have ended: nobody knows who wrote before
         self._left_out = 0
+        self._shares: dict[str, int] = {}  # octets of the day by policy domain, as far as this process wrote them
         self._look_at = self._note_at = self._complain_at = 0.0  # monotonic
 
     def collect(self, row: DmarcRow | None) -> None:
@@ -76,7 +79,7 @@ class Collector:
         line = write_row(row)
         with self._lock:
             try:
-                self._keep(line)
+                self._keep(line, row.record_domain)
             except StorageError as error:
                 self._torn = True
                 self._left_out += 1
@@ -96,23 +99,34 @@ class Collector:
             with self._lock:
                 self._complain(directory, error)
 
-    def _keep(self, line: bytes) -> None:
+    def _keep(self, line: bytes, domain: str) -> None:
         now = self._clock.monotonic()
         day = day_of(self._clock.now())
         if day != self._day:
             if self._left_out and self._day:
                 self._note(self._day, now)
             self._day, self._look_at, self._torn = day, 0.0, True
+            self._shares.clear()
         path = self._layout.rows_of(day)
         if now >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
             self._full = self._size(path) >= MAX_DAY_OCTETS
-        if self._full:
+        is_kept = not self._full and self._takes_share(domain, len(line))
+        if not is_kept:
             self._left_out += 1
         if self._left_out and now >= self._note_at:
             self._note(day, now)
-        if not self._full:
+        if is_kept:
             self._append(path, line)
+
+    def _takes_share(self, domain: str, octets: int) -> bool:
+        """Whether a policy domain may have more of the day: one that is written to by a flood leaves the others room."""
+        key = domain if domain in self._shares or len(self._shares) < _DOMAINS else ""
+        used = self._shares.get(key, 0)
+        if used + octets > MAX_DAY_OCTETS // _SHARE:
+            return False
+        self._shares[key] = used + octets
+        return True
 
     def _note(self, day: str, now: float) -> None:
         """Say how many rows were left out."""

@@ -53,6 +53,8 @@ def test_what_is_wrong_is_said_once(check_one, config, path) -> None:
         ("http://[::1", False),
         ("http://", False),
         ("http://a b", False),
+        ("http://127.0.0.1:11333/?a=b", False),
+        ("http://127.0.0.1:11333/#a", False),
         ("https://127.0.0.1:11333", False),
         ("ftp://127.0.0.1", False),
     ],

@@ -301,6 +301,11 @@ def test_who_passes_dmarc_is_known_afterwards() -> None:
     dialogue.send(write("soft.example"), "a@soft.example")
     dialogue.send(write("unknown.example"), "a@unknown.example")
     assert dialogue.house.senders.known == [("192.0.2.0/24", "far.example")]
+    refusing = FakeFilter(FilterFinding(Action.REJECT, reply=Reply(550, "5.7.1", "spam")))
+    refused = open_smtp(filter=refusing)
+    refused.send(write("far.example"), "a@far.example")
+    assert refused.house.senders.known == []
+    assert len(refused.house.collector.rows) == 1
     dialogue.house.senders.error = StorageError("full")
     assert dialogue.send(write("far.example"), "a@far.example")[0].startswith("250")
 

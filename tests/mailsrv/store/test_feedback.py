@@ -1,5 +1,6 @@
 """What reception leaves: rows, each once and whole, bounded; copies of what looks like a report."""
 
+import dataclasses
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ from mailsrv.mail.header import scan
 from mailsrv.store import feedback
 from mailsrv.store.feedback import Collector, is_candidate
 from mailsrv.store.feedback_layout import FeedbackLayout
-from mailsrv.store.feedback_lines import LeftOut, read_rows
+from mailsrv.store.feedback_lines import LeftOut, read_rows, write_row
 from mailsrv.system.disk import Disk
 from mailsrv.system.scratch import MemoryBudget, Octets, Scratch
 from tests.fakes.clock import FakeClock
@@ -93,6 +94,7 @@ def test_what_another_writer_tore_costs_nobody_else_a_row(place):
 
 def test_a_full_day_says_how_much_is_missing(place, monkeypatch):
     monkeypatch.setattr(feedback, "MAX_DAY_OCTETS", 100)
+    monkeypatch.setattr(feedback, "_SHARE", 0.1)  # of a day, for each process
     place.collector.collect(ROW)
     place.clock.advance(2)
     for _ in range(5):
@@ -105,6 +107,20 @@ def test_a_full_day_says_how_much_is_missing(place, monkeypatch):
     place.collector.collect(ROW)
     assert place.rows() == [ROW, LeftOut(1), LeftOut(5), LeftOut(1)]
     assert place.rows("2023-11-15") == [ROW]
+
+
+def test_a_domain_that_is_flooded_leaves_the_others_room(place, monkeypatch):
+    size = len(write_row(ROW))
+    monkeypatch.setattr(feedback, "MAX_DAY_OCTETS", 2 * feedback._SHARE * size + feedback._SHARE)
+    other = dataclasses.replace(ROW, record_domain="example.net")
+    for _ in range(4):
+        place.collector.collect(ROW)
+    place.collector.collect(other)
+    rows = [row for row in place.rows() if not isinstance(row, LeftOut)]
+    assert rows == [ROW, ROW, other]
+    place.clock.advance(86_400)
+    place.collector.collect(ROW)
+    assert place.rows("2023-11-15")[-1] == ROW
 
 
 def test_a_disk_that_refuses_costs_no_mail_and_is_told_once_a_minute():
