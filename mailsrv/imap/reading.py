@@ -49,7 +49,7 @@ class Reading(MessageReading):
         elif (marker := find_marker(line)) is not None:
             self._announce(line, marker)
         else:
-            octets = line.octets
+            octets = line.octets.rstrip(b" ")  # some clients leave spaces there, and they can mean nothing
             if self._parts:
                 self._parts.append(octets)
                 octets = b"".join(self._parts)

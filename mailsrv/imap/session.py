@@ -46,7 +46,7 @@ class ServerSession(Reading):
     @property
     def in_message(self) -> bool:
         """True while octets of a message are awaited: large reads and the timeouts of messages are right."""
-        return self._mode in (Mode.MESSAGE, Mode.SKIP)
+        return self._mode is Mode.MESSAGE or self._mode is Mode.SKIP and self._situation.authenticated
 
     @property
     def idling(self) -> bool:
