@@ -31,11 +31,12 @@ from mailsrv.store.ready import field_values, header_of
 from mailsrv.store.ready_tables import FIELDS
 from mailsrv.store.refusals import MessageGone
 from mailsrv.store.rows import LEAVES
-from mailsrv.store.search_budget import Budget
+from mailsrv.store.search_budget import Budget, SearchLimit
 from mailsrv.store.search_plan import All, Any, Column, Field, Knowledge, No, Plan, Test, Text, Uids, make_plan
 from mailsrv.store.text_index import Candidates
 from mailsrv.store.threads import Message, Thread
 
+MAX_COMPARISONS = 20_000_000  # of one statement, which nothing interrupts: 200 keys in a mailbox of 100 000 messages
 _CHUNK = 200  # files between two looks at the clock
 
 # What SORT goes by; `o` is `sortable`. Whatever is not there sorts as the empty string does.
@@ -81,8 +82,10 @@ class Searcher:
     def search(self, key: Key, uids: Callable[[Among], NumberSet]) -> "array[int]":
         """The UIDs of the messages that match, ascending, as an array of "I". `uids` gives the UIDs that a set of
         numbers means."""
-        self._index.mailbox(self._key)
+        row = self._index.mailbox(self._key)
         plan = make_plan(key, Knowledge(int(self._index.clock.now()), uids, self._mailbox.keyword_bit, self._find))
+        if row.messages * plan.cost > MAX_COMPARISONS:
+            raise SearchLimit("these are too many search keys for so many messages")
         if "searchable" in plan.tables:
             self._fill()
         if plan.test is None:
@@ -129,6 +132,7 @@ class Searcher:
         return found
 
     def _find(self, needle: str, where: text_index.Where) -> Candidates:
+        self._budget.spend()
         return self._filler.texts.find(needle, where)
 
     def _fill(self) -> None:

@@ -102,6 +102,11 @@ class Plan:
     test: Test | None
 
     @property
+    def cost(self) -> int:
+        """How much is compared of each message, at most."""
+        return len(self.where.values) + sum(len(column.values) for column in self.columns)
+
+    @property
     def tables(self) -> str:
         """What is joined to the messages."""
         sql = " ".join([self.where.sql, *(column.sql for column in self.columns)])

@@ -41,7 +41,7 @@ _SCHEMA = Schema(
         " tokenize = 'trigram case_sensitive 1')",
     ),
     durable=False,
-    wait_seconds=1.0,
+    wait_seconds=10.0,  # others that add; whoever only asks waits for nobody
 )
 # One statement sees one state of the file, also while others write.
 _COVERED, _PARTIAL, _ENTRY = range(3)

@@ -334,6 +334,15 @@ def test_candidates_are_looked_at(tmp_path, monkeypatch):
     account.readers.close()
 
 
+def test_too_many_keys_for_so_many_messages(accounts, monkeypatch):
+    key = And(tuple(Contains(Where.SUBJECT, f"hello{number}") for number in range(10)))
+    monkeypatch.setattr("mailsrv.store.search.MAX_COMPARISONS", 10 * len(MESSAGES))
+    assert accounts[0].search(key) == []
+    monkeypatch.setattr("mailsrv.store.search.MAX_COMPARISONS", 10 * len(MESSAGES) - 1)
+    with pytest.raises(SearchLimit, match="too many search keys"):
+        accounts[0].search(key)
+
+
 def test_budgets(accounts):
     key = Contains(Where.BODY, "needle")
     clock = FakeClock()
