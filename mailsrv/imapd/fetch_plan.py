@@ -72,8 +72,8 @@ def make_plan(items: tuple[FetchItem, ...], uid_only: bool, marks: bool) -> Plan
     inline: list[_Inline] = []
     late: list[FetchItem] = []
     for item in items:
-        if uid_only and item is Item.UID:
-            continue  # RFC 9586: the response begins with it
+        if uid_only and item is Item.UID and len(items) > 1:
+            continue  # RFC 9586: the response begins with it, and may not be empty
         found = _inline(item)
         if found is None:
             late.append(item)

@@ -8,7 +8,7 @@ Diagnostics: raises nothing for octets that mailsrv.imap.structure has made.
 import re
 
 # What a value begins with: a quoted string, a literal's announcement, a parenthesis, or an atom.
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*"|\{([0-9]+)\}\r\n|[()]|[^ ()"{]++', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*"|\{([0-9]+)\}\r\n|[()]|[^ ()"{]++', re.DOTALL)
 _MESSAGES = (b'"RFC822"', b'"GLOBAL"')
 
 
