@@ -80,6 +80,7 @@ class ImapPump:
 
     def _run(self) -> str:
         core, answer = self._core, self._policy.answer
+        quitting = False
         while True:
             event = core.next_event()
             if isinstance(event, Need):
@@ -89,9 +90,9 @@ class ImapPump:
                 continue
             given = answer(event)
             if isinstance(event, Closed):
-                self._wire.linger(_join(core.data_to_send()))
-                return "quit"
+                return self._finish(quitting)
             if given is not None:
+                quitting = isinstance(event, Command) and event.row.name == "LOGOUT"
                 if isinstance(event, AuthResponse) or isinstance(event, Command) and event.row.name in _CHANGE_OFFER:
                     self._change_offer()
                 core.answer(given)
@@ -152,6 +153,15 @@ class ImapPump:
         if drain.idle_until is None or drain.busy_until is None:
             return float("inf")
         return drain.busy_until if in_message else min(self._clock.monotonic() + GRACE, drain.idle_until)
+
+    def _finish(self, quitting: bool) -> str:
+        """Send what is left to say and end. Who did not log out may still be talking, and must not lose our words to a
+        reset."""
+        if quitting:
+            self._flush()
+            return "quit"
+        self._wire.linger(_join(self._core.data_to_send()))
+        return "closed"
 
     def _say(self, words: Status, end: str) -> str:
         """Say the last words and give the reason."""

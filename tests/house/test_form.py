@@ -20,8 +20,10 @@ LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 # Modules that may catch everything without raising it again, and why. An entry that is not needed any more fails too.
 CATCH_ALL: dict[str, str] = {
     "serve.handler": "the net under a session: a bug ends this session alone, with one line in the log",
+    "serve.imap_handler": "the same for a session of IMAP",
     "serve.verbs": "the net under a request to the supervisor: a bug there must not end every session",
     "deliver.carrier": "the net under a delivery: a bug defers this message alone, with one line in the log",
+    "store.filling": "the net under what is computed of a message: a bug there is raised when all others are written",
     "serve.feedback": "the net under a round of feedback: a bug there is told, and the queue goes on",
     "deliver.feedback": "the net under what strangers report: a bug costs one report, and the others are read",
     "deliver.runner": "the net under the queue: a bug keeps one message waiting, never the others, nor ends the runner",

@@ -7,7 +7,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
-from mailsrv.config.schema import AccountConfig, Config, LimitsConfig, ListenerConfig, TlsConfig
+from mailsrv.config.schema import BansConfig, Config, LimitsConfig, ListenerConfig, TlsConfig
 from mailsrv.serve.bans import Bans
 from mailsrv.serve.counts import IMAP, Counts
 from mailsrv.serve.imapd import Imapd, build
@@ -29,9 +29,7 @@ _numbers = itertools.count(1)
 class ImapServer:
     """Listeners by our name (`ports`), accounts alice and bob with PASSWORD."""
 
-    def __init__(
-        self, directory: Path, *, limits: LimitsConfig | None = None, accounts: list[AccountConfig] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, limits: LimitsConfig | None = None, bans: BansConfig | None = None) -> None:
         self.data_dir = directory / "data"
         certificates = directory / "tls"
         certificates.mkdir()
@@ -40,7 +38,8 @@ class ImapServer:
             hostname="mx.example.org",
             data_dir=str(self.data_dir),
             domains=["example.org"],
-            accounts=accounts or [SmtpServer._account(name, f"{name}@example.org") for name in ("alice", "bob")],
+            accounts=[SmtpServer._account(name, f"{name}@example.org") for name in ("alice", "bob")],
+            bans=bans or BansConfig(),
             tls=TlsConfig(*pair),
             limits=limits or LimitsConfig(),
         )
