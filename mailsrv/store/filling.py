@@ -5,12 +5,15 @@ A batch reads its files before it takes the index's write lock, and writes all i
 their content: one that vanished meanwhile gets none. A file that cannot be read now gets no row either, and is tried
 again when its mailbox is asked for, or by the next process.
 
+A message that brings out a bug of ours counts as one that cannot be read: its row says that everything is to be asked
+of its file. The bug is raised when the batch is written, so that it is told once and stops nothing.
+
 Diagnostics: StorageError when the index or search.sqlite3 refuses; files that refuse are passed over.
 """
 
 import mmap
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from mailsrv.errors import StorageError
@@ -18,7 +21,7 @@ from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Octets
 from mailsrv.store.index import Index, Key
 from mailsrv.store.message_text import read_texts
-from mailsrv.store.ready import Computed, compute
+from mailsrv.store.ready import UNREADABLE, Computed, compute
 from mailsrv.store.rows import LEAVES
 from mailsrv.store.text_index import FILE, LOCK, TextIndex, Texts
 
@@ -129,6 +132,7 @@ class Filler:
         rows = self._index.read(_MISSING, (mailbox, after, limit))
         path = self._index.layout.path(directory)
         computed: dict[int, Computed] = {}
+        bug: Exception | None = None
         for _, content, leaf, base, tail in rows:
             if content in computed:
                 continue
@@ -136,9 +140,15 @@ class Filler:
                 octets = read_octets(self._index.disk.open_file(f"{path}/{LEAVES[leaf]}/{base}{tail}"))
             except StorageError:
                 continue
-            computed[content] = compute(octets)
+            try:
+                computed[content] = compute(octets)
+            except Exception as error:
+                computed[content] = UNREADABLE
+                bug = bug or error
         if computed:
             self._write(computed)
+        if bug is not None:
+            raise bug
         return len(rows), rows[-1][0] if rows else after
 
     def _write(self, computed: dict[int, Computed]) -> None:
@@ -160,18 +170,26 @@ class Filler:
             return 0
         last = contents[-1][0]
         paths = self._index.read(_PATHS, (after + 1, last))
-        read = list(self._read_texts(paths))
-        return len(contents) if texts.add(after, last, read) else 0
-
-    def _read_texts(self, paths: Iterable[tuple[int, str]]) -> Iterable[Texts]:
+        read = []
+        bug: Exception | None = None
         for content, path in paths:
             try:
-                octets = read_octets(self._index.disk.open_file(f"{self._index.layout.root}/{path}"))
-            except StorageError:
-                yield Texts(content, "", "", whole=False)  # whoever searches tries again
-                continue
-            header, body, whole = read_texts(octets, MAX_INDEXED)
-            yield Texts(content, header, body, whole)
+                read.append(self._read_texts(content, path))
+            except Exception as error:
+                read.append(Texts(content, "", "", whole=False))
+                bug = bug or error
+        added = texts.add(after, last, read)
+        if bug is not None:
+            raise bug
+        return len(contents) if added else 0
+
+    def _read_texts(self, content: int, path: str) -> Texts:
+        try:
+            octets = read_octets(self._index.disk.open_file(f"{self._index.layout.root}/{path}"))
+        except StorageError:
+            return Texts(content, "", "", whole=False)  # whoever searches tries again
+        header, body, whole = read_texts(octets, MAX_INDEXED)
+        return Texts(content, header, body, whole)
 
     def _begin_anew_when_worn(self, texts: TextIndex, covered: int) -> None:
         if covered:

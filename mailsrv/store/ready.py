@@ -46,7 +46,7 @@ class ReadyRow(NamedTuple):
     envelope: bytes | None
     structure: bytes | None
     fields: bytes | None
-    preview: str
+    preview: str | None
 
 
 class SearchRow(NamedTuple):
@@ -81,6 +81,14 @@ class Computed(NamedTuple):
     ready: ReadyRow
     search: SearchRow
     sort: SortRow
+
+
+# Of a message that cannot be read: everything is asked of its file.
+UNREADABLE = Computed(
+    ReadyRow(0, None, None, None, None),
+    SearchRow(None, "", "", "", "", ""),
+    SortRow(None, "", 0, "", "", "", "", "", "", ""),
+)
 
 
 def compute(octets: Octets) -> Computed:

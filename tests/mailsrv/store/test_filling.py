@@ -2,14 +2,18 @@
 
 import gc
 import os
+import threading
 import weakref
+from functools import partial
 
 import pytest
 
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import filling
 from mailsrv.store.filling import Filler, read_octets
+from mailsrv.store.message_text import read_texts
 from mailsrv.store.ready import compute
+from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.text_index import Where
 from mailsrv.system.disk import Disk
@@ -83,6 +87,49 @@ def test_a_file_that_cannot_be_read_stops_nothing(account, tmp_path):
 
 def box_key(box):
     return filling.Key(box.id, box.uidvalidity)
+
+
+def test_a_bug_is_raised_once_and_stops_nothing(account, monkeypatch):
+    box = account.deliver(*(message(f"number {number}") for number in range(4)))
+
+    def broken(octets, *more, real=compute):
+        if b"number 1" in octets:
+            raise ZeroDivisionError("a bug")
+        return real(octets, *more)
+
+    monkeypatch.setattr(filling, "compute", broken)
+    with pytest.raises(ZeroDivisionError):
+        account.filler.fill()
+    assert len(computed(account)) == 4
+    assert account.filler.fill() == 0
+    assert [None in row for row in box.rows(None, ("envelope", "preview"))] == [False, True, False, False]
+    monkeypatch.setattr(filling, "read_texts", partial(broken, real=read_texts))
+    with pytest.raises(ZeroDivisionError):
+        account.filler.index_some()
+    assert account.filler.index_some() == 0
+    found = account.filler.texts.find("number", Where.HEADER)
+    assert (len(found.contents), len(found.partial)) == (3, 1)
+
+
+def test_several_at_once_compute_the_same(account):
+    account.deliver(*(message(f"number {number}") for number in range(150)))
+    others = [Readers(Disk(), str(account.path), account.clock, "host.example") for _ in range(3)]
+    fillers = [Filler(readers._index("alice")) for readers in others]
+
+    def work(filler):
+        while filler.fill(20) or filler.index_some(20) or filler.texts.covered() < 150:
+            pass
+
+    threads = [threading.Thread(target=work, args=(filler,)) for filler in fillers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for table in ("ready", "searchable", "sortable"):
+        assert len(computed(account, table)) == 150
+    assert len(account.filler.texts.find("number", Where.HEADER).contents) == 150
+    for readers in others:
+        readers.close()
 
 
 def test_a_mailbox_is_filled_at_once_within_a_budget(account):
