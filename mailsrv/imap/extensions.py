@@ -91,8 +91,8 @@ CAPABILITIES = (
     Capability("MULTISEARCH", ("multisearch",), _late),
     Capability("COMPRESS=DEFLATE", ("core-compress",), _compressible),
     Capability("UNAUTHENTICATE", ("core-unauthenticate",), _late),
-    Capability("PARTIAL", (), _late),
-    Capability("UIDONLY", (), _late),
+    Capability("PARTIAL", ("partial",), _late),
+    Capability("UIDONLY", ("uidonly",), _late),
     Capability("INPROGRESS", (), _late),
 )
 
