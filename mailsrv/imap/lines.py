@@ -9,7 +9,7 @@ Diagnostics: raises nothing.
 from dataclasses import dataclass
 from enum import Enum
 
-ENDLESS = 1_048_576  # octets: a line longer than this is no mistake any more
+ENDLESS = 262_144  # octets: a line longer than this is no mistake any more
 HEAD = 256  # octets kept of the beginning of a line that is too long: its tag and command
 TAIL = 64  # and of its end: a literal that it announces
 

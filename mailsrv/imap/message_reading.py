@@ -8,7 +8,8 @@ from typing import cast
 
 from mailsrv.errors import GrammarError
 from mailsrv.imap import events
-from mailsrv.imap.answers import Refusal, Status, Word, bad
+from mailsrv.imap.answers import Refusal, Status, Word, bad, bye
+from mailsrv.imap.lines import LineFault
 from mailsrv.imap.message_arguments import Announcement, read_next_message
 from mailsrv.imap.skipping import HEAD, Mode, Skipping, find_marker
 from mailsrv.imap.tokens import Cursor, Incomplete
@@ -58,7 +59,7 @@ class MessageReading(Skipping):
         if self._accepted:
             self._accepted = False
             self._pending.append(events.Aborted())
-        self._announcement = None
+        self._announcement = self._row = None
         self._reply(status)
         self._skip(size, self._synchronizing)
 
@@ -79,9 +80,12 @@ class MessageReading(Skipping):
             return False
         announced, row = self._announcement, self._row
         assert announced is not None and row is not None
+        if line.fault is LineFault.ENDLESS:
+            self._refuse_message(bye(line.fault.value), 0)
+            return True
         marker = find_marker(line)
         self._synchronizing = marker is None or not marker[2]
-        cursor = Cursor(line.octets, 0, self._situation.utf8)
+        cursor = Cursor(line.octets if marker else line.octets.rstrip(b" "), 0, self._situation.utf8)
         try:
             if line.fault is not None:
                 raise GrammarError(line.fault.value)
