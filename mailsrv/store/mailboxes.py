@@ -38,6 +38,7 @@ class Listing:
 
     last: int = 0
     lines: list[MailboxInfo] = field(default_factory=list)
+    written: bytes = field(default=b"", compare=False)  # what the file has
 
     def find(self, name: str) -> MailboxInfo | None:
         """The line of a name."""
@@ -96,14 +97,18 @@ class Mailboxes:
             raise Missing(f"{self._layout.root}: there is no such directory")
         with self._disk.lock(self._layout.mailboxes_lock):
             listing = self._read()
-            before = format_listing(listing)
             self._reconcile(listing)
             yield listing
-            after = format_listing(listing)
-            if after != before:
-                self._disk.replace(self._layout.mailboxes, after)
-            with self._lock:
-                self._seen = None
+            self.save(listing)
+
+    def save(self, listing: Listing) -> None:
+        """Make durable what a block of `change` has changed so far."""
+        octets = format_listing(listing)
+        if octets != listing.written:
+            self._disk.replace(self._layout.mailboxes, octets)
+            listing.written = octets
+        with self._lock:
+            self._seen = None
 
     def set_aside(self) -> str:
         """Move a file that cannot be read out of the way, so that the next look makes it anew; gives its new name."""
@@ -125,7 +130,9 @@ class Mailboxes:
         except Missing:
             return Listing()
         try:
-            return parse_listing(octets)
+            listing = parse_listing(octets)
+            listing.written = octets
+            return listing
         except ValueError as error:
             raise StorageError(
                 f"{self._layout.mailboxes}:{error}; correct it, or let `mailsrv verify --repair` make it anew"

@@ -100,16 +100,22 @@ def delete(index: Index, mailboxes: Mailboxes, name: str) -> None:
         if line.subscribed:
             # RFC 9051 section 6.3.8: subscriptions are the user's.
             listing.put(MailboxInfo(name, exists=False, subscribed=True))
-    # Only what is left in new/ then may have come while the directory was set aside; see _remove_or_deliver.
+        mailboxes.save(listing)
+        _forget_deleted(index, line.directory, aside)
+
+
+def _forget_deleted(index: Index, directory: str, aside: str) -> None:
+    """Remove the rows of a mailbox, and its files in new/: only what is left there may have come while the directory
+    was set aside; see _remove_or_deliver."""
     files = index.read(
         "SELECT m.base || m.tail FROM mailbox AS b JOIN message AS m ON m.mailbox = b.id"
         " WHERE b.directory = ? AND m.leaf = 0",
-        (line.directory,),
+        (directory,),
     )
     for (file,) in files:
         index.disk.unlink(f"{index.layout.root}/{aside}/{LEAVES[0]}/{file}", missing_ok=True)
     with index.write() as writing:
-        forget_mailbox(writing, line.directory)
+        forget_mailbox(writing, directory)
 
 
 def rename(index: Index, listing: Listing, old: str, new: str) -> None:
@@ -159,9 +165,10 @@ def attach(index: Index, mailboxes: Mailboxes, name: str) -> tuple[MailboxInfo, 
         info = replace(info, uidvalidity=number)
         listing.put(info)
         _make_leaves(index, info.directory)
-    if not keeps:
-        with index.write() as writing:
-            add_mailbox(writing, info.directory, info.uidvalidity)
+        mailboxes.save(listing)
+        if not keeps:
+            with index.write() as writing:
+                add_mailbox(writing, info.directory, info.uidvalidity)
     return attach(index, mailboxes, name)
 
 
@@ -178,13 +185,21 @@ def _make_leaves(index: Index, directory: str) -> None:
             index.disk.make_directories(f"{index.layout.path(directory)}/{leaf}")
 
 
-def forget_strangers(index: Index, lines: Iterable[MailboxInfo]) -> None:
+def forget_strangers(index: Index, mailboxes: Mailboxes) -> None:
     """Remove rows whose directory is no mailbox's any more (a deletion was cut off)."""
-    known = {line.directory for line in lines}
-    for (directory,) in index.read("SELECT directory FROM mailbox"):
-        if directory not in known:
+    if not find_strangers(index, mailboxes.load()):
+        return
+    with mailboxes.change() as listing:
+        mailboxes.save(listing)
+        for directory in find_strangers(index, listing.lines):
             with index.write() as writing:
                 forget_mailbox(writing, directory)
+
+
+def find_strangers(index: Index, lines: Iterable[MailboxInfo]) -> list[str]:
+    """Directories that have a row and no line."""
+    known = {line.directory for line in lines}
+    return [directory for (directory,) in index.read("SELECT directory FROM mailbox") if directory not in known]
 
 
 def remove_deleted(index: Index, most: int) -> bool:

@@ -155,7 +155,7 @@ class Reader:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was
         expunged and deleted. For idle moments; True when there is more to do."""
         more = tidy.remove_files(self._index, most)
-        places.forget_strangers(self._index, self._mailboxes.load())
+        places.forget_strangers(self._index, self._mailboxes)
         for number, uidvalidity in self._index.read(
             "SELECT id, uidvalidity FROM mailbox WHERE highestmodseq > written OR doubt"
         ):

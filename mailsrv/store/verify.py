@@ -18,7 +18,7 @@ from mailsrv.store.adopt import refresh
 from mailsrv.store.database import Damaged
 from mailsrv.store.index import Index, Key, MailboxRow
 from mailsrv.store.mailboxes import Mailboxes
-from mailsrv.store.places import attach, forget_strangers
+from mailsrv.store.places import attach, find_strangers, forget_strangers
 from mailsrv.store.rows import GONE, LEAVES, Gone, forget
 from mailsrv.store.values import DELETED, SEEN
 
@@ -61,10 +61,8 @@ def _find(index: Index, mailboxes: Mailboxes) -> Iterator[str]:
     wanted = index.read("SELECT coalesce(sum(octets), 0), coalesce(sum(messages), 0) FROM mailbox")[0]
     if totals != wanted:
         yield f"the account counts {totals[0]} octets in {totals[1]} messages, its mailboxes {wanted[0]} in {wanted[1]}"
-    known = {line.directory for line in lines}
-    for (directory,) in index.read("SELECT directory FROM mailbox"):
-        if directory not in known:
-            yield f"{directory}: has rows, and is no mailbox"
+    for directory in find_strangers(index, mailboxes.load()):
+        yield f"{directory}: has rows, and is no mailbox"
 
 
 def _check_mailbox(index: Index, name: str, row: MailboxRow) -> Iterator[str]:
@@ -120,7 +118,7 @@ def _repair(index: Index, mailboxes: Mailboxes) -> list[str]:
             raise Damaged(text, stamp.inode if stamp else 0)
     if not complaints:
         return []
-    forget_strangers(index, mailboxes.load())
+    forget_strangers(index, mailboxes)
     for (directory,) in index.read("SELECT directory FROM mailbox"):
         row = index.find(directory)
         if row is not None:

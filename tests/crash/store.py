@@ -104,11 +104,12 @@ def append(box, text, flags=0):
 def deliver(data_dir, number, directory="."):
     """A message comes as delivery puts it into new/; its content is its number."""
     text = f"delivered {number}"
-    path = os.path.join(data_dir, "accounts", ACCOUNT, directory, "new")
-    os.makedirs(path, exist_ok=True)
+    path = os.path.join(data_dir, "accounts", ACCOUNT, directory)
+    os.makedirs(f"{path}/new", exist_ok=True)
     name = f"{1_700_000_000 + number}.dZJjly8m{number:04d}.{HOST},S={len(text)}"
-    with open(os.path.join(path, name), "w") as file:
+    with open(f"{path}/tmp/{name}", "w") as file:
         file.write(text)
+    os.rename(f"{path}/tmp/{name}", f"{path}/new/{name}")
     return text
 
 

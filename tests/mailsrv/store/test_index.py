@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -132,3 +133,17 @@ def test_threads_and_processes_write_at_once(ground):
     assert not failures
     assert [uid for (uid,) in rows(box, "uid")] == list(range(1, 61))
     assert box.status().unseen == 0 and ground.reader.check() == []
+
+
+def test_every_table_and_column_is_in_the_manual():
+    page = (Path(__file__).parents[3] / "man/mailsrv-store.5").read_text(encoding="utf-8")
+    section = page[page.index(".Sh INDEX") : page.index(".Sh ADOPTION")]
+    words = set(section.replace(",", " ").split())
+    connection = sqlite3.connect(":memory:")
+    for statement in SCHEMA.statements:
+        connection.execute(statement)
+    own = ("account", "mailbox", "message", "content", "keyword", "change", "expunged", "removal")
+    for table in own:
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        assert f".It Li {table}\n" in section
+        assert table == "removal" or columns - {"uids"} <= words, table
