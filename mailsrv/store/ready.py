@@ -29,6 +29,9 @@ _MAX_ADDRESS = 2000  # octets in which the first address of a field is looked fo
 _MAX_PARENTS = 500  # message ids that a message refers to: its nearest
 
 _FIELD = re.compile(rb"\n([!-9;-~]++)" + FIELD_BODY)
+# One as it stands, with the line end before it and without the one behind, and its name.
+_ANY_FIELD = re.compile(rb"(\n([!-9;-~]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*)")
+_MANY = 15  # names of fields
 _WANTED = re.compile(rb"\n(from|to|cc|bcc|subject|date|message-id|references|in-reply-to)" + FIELD_BODY, re.IGNORECASE)
 # (Python 3.11 does not step back out of a possessive repetition of groups that fail in their middle: none here.)
 _MESSAGE_ID = re.compile(r'<((?:"(?:[^"\\<>]|\\[^<>])*"|[^<>"\s@])+@[^<>\s]++)>')
@@ -96,7 +99,7 @@ def compute(octets: Octets) -> Computed:
     structure = read_structure(octets)
     size = structure.header.length
     # All that is read below is among FIELDS, and most of a header is not.
-    kept = header_fields(bytes(octets[: min(size, MAX_HEADER)]), FIELDS)
+    kept = _pick_kept(bytes(octets[: min(size, MAX_HEADER)]))
     values: dict[bytes, list[bytes]] = {}
     for match in _WANTED.finditer(b"\n" + kept):
         values.setdefault(match[1].lower(), []).append(match[2])
@@ -122,10 +125,15 @@ def header_fields(header: bytes, names: Iterable[bytes], others: bool = False) -
 
 def field_picker(names: Iterable[bytes], others: bool = False) -> Callable[[bytes], bytes]:
     """What `header_fields` does, for many headers."""
-    find = _raw_fields(frozenset(names), others).findall
+    wanted = frozenset(map(bytes.lower, names))
+    # A pattern of many names is slower than to look each name up.
+    find = None if len(wanted) > _MANY and not others else _raw_fields(wanted, others).findall
 
     def pick(header: bytes) -> bytes:
-        found = find(b"\n" + header)
+        if find is not None:
+            found = find(b"\n" + header)
+        else:
+            found = [field for field, name in _ANY_FIELD.findall(b"\n" + header) if name.lower() in wanted]
         if not found:
             return b""
         octets: bytes = b"".join(found)[1:]
@@ -133,6 +141,9 @@ def field_picker(names: Iterable[bytes], others: bool = False) -> Callable[[byte
         return octets + (b"\n" if octets.endswith(b"\r") or b"\r\n" not in header else b"\r\n")
 
     return pick
+
+
+_pick_kept = field_picker(FIELDS)
 
 
 def field_values(header: bytes, name: bytes) -> list[bytes]:

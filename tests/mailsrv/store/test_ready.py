@@ -106,6 +106,14 @@ def test_fields_of_a_header(names, others, found):
     assert header_fields(HEADER.replace(b"\r\n", b"\n"), names, others) == found.replace(b"\r\n", b"\n")
 
 
+@given(mutated_messages())
+def test_many_names_are_found_as_few_are(octets):
+    header = header_of(octets)
+    few = sorted(FIELDS)[:: len(FIELDS) // 10]
+    never = [b"x-never-%d" % number for number in range(20)]
+    assert header_fields(header, few) == header_fields(header, few + never)
+
+
 def test_fields_and_others_are_all_fields():
     for octets in case_messages():
         header = header_of(octets)
