@@ -16,7 +16,7 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import modified
 from mailsrv.imap.message_arguments import Change, Store
 from mailsrv.imap.numbers import EMPTY, NumberSet
-from mailsrv.store.values import SYSTEM_FLAGS, Operation
+from mailsrv.store.values import EVERY_FLAG, SYSTEM_FLAGS, Operation
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
 from mailsrv.imapd.view import View
@@ -41,7 +41,8 @@ def store(state: State, command: Command) -> Status:
     if arguments.unchanged_since is not None:
         state.use_modseqs()
     uids = view.uids_of(arguments.numbers, arguments.uid)
-    view.sync()  # from here on, what has the modseq of this command was changed by it
+    view.sync()
+    known = view.modseq
     missing = EMPTY if arguments.uid else uids & view.gone
     word = _read_word(state, arguments)
     stored = view.box.store_flags(uids, _OPERATIONS[arguments.change], word, arguments.unchanged_since)
@@ -52,7 +53,10 @@ def store(state: State, command: Command) -> Status:
         view.forget_changes(told)
     if modseqs or not arguments.silent:
         _tell(state, told, flags=not arguments.silent, modseqs=modseqs)
-    view.sync(stored.modseq if stored.changed else 0)
+    # Messages with the modseq of this command were changed by it, and need not be told as news; but when others were
+    # faster, they may have changed the same messages, of which a silent client would never hear.
+    alone = stored.before == known or not arguments.silent
+    view.sync(stored.modseq if stored.changed and alone else 0)
     return _answer(state, arguments, stored.failed, missing)
 
 
@@ -68,6 +72,9 @@ def _read_word(state: State, arguments: Store) -> int:
     check_system_flags(arguments.flags)
     names = state.selected.flags
     word = names.word_of(arguments.flags, create=arguments.change is not Change.REMOVE)
+    settable = state.selected.box.settable
+    if settable != EVERY_FLAG and not word & settable and (arguments.flags or not settable):
+        raise Refusal(no("the owner of this mailbox allows none of these flags", "NOPERM"))
     if not names.knows(word):
         state.send(make_flag_lines(state.selected))
     return word

@@ -52,7 +52,7 @@ def store(
         if changed:
             writing.touch(row.id, uids & NumberSet([(1, row.uidnext)]), delta)
         modseq = writing.modseq if changed else row.highestmodseq
-    return Stored(changed, NumberSet.of_sorted(failed) if failed else EMPTY, modseq)
+    return Stored(changed, NumberSet.of_sorted(failed) if failed else EMPTY, modseq, row.highestmodseq)
 
 
 def _count(

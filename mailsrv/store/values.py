@@ -24,9 +24,14 @@ SYSTEM = SEEN | ANSWERED | FLAGGED | DELETED | DRAFT
 
 FIRST_KEYWORD = 8  # bit of the first keyword
 LAST_KEYWORD = 62  # and of the last one: SQLite's integers have a sign
+EVERY_FLAG = (1 << LAST_KEYWORD + 1) - 1
 KEYWORDS = LAST_KEYWORD - FIRST_KEYWORD + 1  # of one mailbox at most
 
 INBOX = "INBOX"
+
+# What may be done with a mailbox (RFC 4314 section 2.1), in the order in which it is told: see it in lists, read it,
+# keep Seen, write other flags, insert, post, create below, delete it, mark as Deleted, expunge, administer.
+EVERY_RIGHT = "lrswipkxtea"
 
 # RFC 6154 section 2 and RFC 8457: each belongs to one mailbox of an account at most.
 SPECIAL_USES = ("\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important")
@@ -92,11 +97,13 @@ class Operation(Enum):
 class Stored:
     """What a STORE did: how many messages have other flags now, the UIDs that were changed after UNCHANGEDSINCE (RFC
     7162 section 3.1.3), and the modseq of those changed (the account's newest where nothing was). Exactly the messages
-    changed here have this modseq."""
+    changed here have this modseq. `before`: the mailbox's highest modseq until then, so that who knew a lower one knows
+    that others were faster."""
 
     changed: int
     failed: NumberSet
     modseq: int
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class Believer:
         highest += HIGHEST.findall(lines[-1])
         if self.modseq:
             self.modseq = int(highest[-1]) if highest else max([self.modseq, *modseqs])
+            if None in self.uids:
+                self.learn()  # VANISHED says nothing to a client that does not know its UIDs
         return lines
 
     def apply(self, line, may_renumber, modseqs):
