@@ -96,6 +96,11 @@ class Filler:
         texts.identity = self._index.read("SELECT coalesce(min(uidvalidity), 0) FROM mailbox")[0][0]
         return texts
 
+    def work(self, limit: int = _BATCH) -> bool:
+        """One step of all that waits, about `limit` messages: first what lists of messages need, then the text index.
+        True when there may be more."""
+        return self.fill(limit) > 0 or self.index_some(limit) > 0
+
     def fill(self, limit: int = _BATCH) -> int:
         """Compute what is missing of up to `limit` messages; gives how many were looked at, 0: there are no more."""
         progress = self._progress
@@ -166,7 +171,7 @@ class Filler:
         after = texts.covered()
         contents = self._index.read("SELECT id FROM content WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         if not contents:
-            self._begin_anew_when_worn(texts, after)
+            self._begin_anew_when_worn(texts)
             return 0
         last = contents[-1][0]
         paths = self._index.read(_PATHS, (after + 1, last))
@@ -191,8 +196,6 @@ class Filler:
         header, body, whole = read_texts(octets, MAX_INDEXED)
         return Texts(content, header, body, whole)
 
-    def _begin_anew_when_worn(self, texts: TextIndex, covered: int) -> None:
-        if covered:
-            living = self._index.read("SELECT count(*) FROM content WHERE id <= ?", (covered,))[0][0]
-            if texts.is_worn(living):
-                texts.discard()
+    def _begin_anew_when_worn(self, texts: TextIndex) -> None:
+        if texts.is_worn(self._index.read("SELECT messages FROM account")[0][0]):
+            texts.discard()

@@ -121,7 +121,7 @@ class TextIndex:
         return int(rows[0][0]) if rows else 0
 
     def is_worn(self, living: int) -> bool:
-        """Whether it is time to begin anew: `living` messages up to `covered` are still there."""
+        """Whether it is time to begin anew, when there are `living` messages."""
         rows = self._read("SELECT messages FROM state WHERE form = ?", (self._form,))
         return bool(rows) and int(rows[0][0]) > 2 * living + _WORN_MESSAGES
 

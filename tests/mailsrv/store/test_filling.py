@@ -16,6 +16,7 @@ from mailsrv.store.ready import compute
 from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.text_index import Where
+from mailsrv.store.values import DELETED, Operation
 from mailsrv.system.disk import Disk
 from tests.mailsrv.store.mailbox import Account, message
 
@@ -174,6 +175,16 @@ def test_a_large_message_is_mapped(account, monkeypatch, tmp_path):
     assert account.filler.texts.find("large", Where.HEADER).contents
 
 
+def test_work_is_done_step_by_step(account):
+    account.deliver(*(message(f"number {number}") for number in range(5)))
+    steps = 0
+    while account.filler.work(2):
+        steps += 1
+    assert steps == 6
+    assert len(computed(account)) == 5
+    assert len(account.filler.texts.find("number", Where.HEADER).contents) == 5
+
+
 def test_texts_are_indexed_in_batches(account):
     account.deliver(*(message(f"number {number:03}", "body") for number in range(12)))
     assert account.filler.index_some(5) == 5
@@ -214,8 +225,8 @@ def test_a_worn_text_index_begins_anew(account, monkeypatch):
     monkeypatch.setattr("mailsrv.store.text_index._WORN_MESSAGES", 0)
     account.deliver(*(message(f"{number}") for number in range(6)))
     account.index_texts()
-    with account.index.write() as writing:
-        writing.execute("DELETE FROM content WHERE id <= 4")
+    account.box.store_flags(NumberSet([(1, 4)]), Operation.ADD, DELETED)
+    account.box.expunge()
     assert account.filler.index_some() == 0
     assert account.filler.texts.covered() == 0
     account.index_texts()
