@@ -161,8 +161,11 @@ class Reader:
         ):
             key = Key(number, uidvalidity)
             with suppress(MailboxGone):  # another session deletes it just now
+                if tidy.write_back(self._index, self._index.mailbox(key), most):
+                    more = True
+                    continue
+                tidy.trim(self._index, self._index.mailbox(key))
                 if adopt.refresh(self._index, key, settle=True):
                     self._household.announce()
-                more = tidy.write_back(self._index, self._index.mailbox(key), most) or more
-                tidy.trim(self._index, self._index.mailbox(key))
+                    more = True
         return places.remove_deleted(self._index, most) or more
