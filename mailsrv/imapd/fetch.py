@@ -92,12 +92,13 @@ class _Work:
         self._view = state.selected
         self._tag = tag
         self._items = items
-        self._marks = sees and not self._view.read_only
+        self._marks = sees and not self._view.read_only and bool(self._view.box.settable & SEEN)
         self._aware = bool(state.core.enabled & {"CONDSTORE", "QRESYNC"})
         self._uid_only = "UIDONLY" in state.core.enabled
         self._plan = make_plan(items, self._uid_only, self._marks)
         self._told = state.house.clock.monotonic()
         self._output = Output(state)
+        self._logged = ""
         self.gone = 0
         self.unknown_encoding = False
 
@@ -141,14 +142,15 @@ class _Work:
         self._send_rows(plan, numbers, rows)
 
     def _mark(self, rows: list[Row], flags_at: int) -> bool:
-        """Make messages \\Seen; False where all are."""
+        """Make messages \\Seen; False where all are, or may not become so (RFC 4314 section 4)."""
         unseen = [row[0] for row in rows if not row[flags_at] & SEEN]
         if not unseen:
             return False
         stored = self._view.box.store_flags(NumberSet.of_sorted(unseen), Operation.ADD, SEEN)
-        # Changes by others wait to be told; our own is in the rows that are read next.
-        self._view.sync(stored.modseq if stored.changed else 0)
-        return True
+        if stored.changed:
+            # Changes by others wait to be told; our own is in the rows that are read next.
+            self._view.sync(stored.modseq)
+        return bool(stored.changed)
 
     def _items_of_marked(self) -> tuple[FetchItem, ...]:
         """With what must be told of messages that became \\Seen (RFC 9051 section 6.4.5, RFC 7162 section 3.2.4)."""
@@ -252,7 +254,10 @@ class _Work:
         return None
 
     def _log(self, error: StorageError) -> None:
-        events.storage(self._state.house.log, path=self._state.account, reason=str(error))
+        """One line a message, however many of its items are wanted."""
+        if str(error) != self._logged:
+            self._logged = str(error)
+            events.storage(self._state.house.log, path=self._state.account, reason=self._logged)
 
 
 def _count(slices: Slices) -> int:

@@ -22,8 +22,7 @@ from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mailsrv.imap.answers import Segment, Status, Word
 from mailsrv.imap.events import Command, Connected
@@ -77,7 +76,8 @@ DIGITS = "JVBERi0xLjQKJcOkw7zDtsOfCjIgMCBvYmoKPDwvTGVuZ3RoIDMgMCBSL0ZpbHRlci9GbG
 
 def make_message(number: int, size: int) -> bytes:
     """A message of about `size` octets."""
-    values = {"number": number, "before": number - 1, "octet": number % 250, "day": number % 9 + 1, "minute": number % 60}
+    values = {"number": number, "before": number - 1, "octet": number % 250, "day": number % 9 + 1}
+    values["minute"] = number % 60
     text = HEADER.format(**values)
     if number % 4:
         text += PLAIN
@@ -166,7 +166,8 @@ def measure(client: Client, count: int, rounds: int) -> bool:
                 return False
         seconds, cpu = median(times), median(spent)
         octets = (client.sent - before) / rounds
-        print(f"{name:14} {seconds * 1000:8.1f} ms {cpu * 1000:8.1f} ms CPU {count / seconds:10,.0f}/s {octets / seconds / 1e6:8.1f} MB/s")
+        rates = f"{count / seconds:10,.0f}/s {octets / seconds / 1e6:8.1f} MB/s"
+        print(f"{name:14} {seconds * 1000:8.1f} ms {cpu * 1000:8.1f} ms CPU {rates}")
     return True
 
 

@@ -40,7 +40,9 @@ def test_fields_that_are_kept() -> None:
     assert found.template == b"* %d FETCH (BODY[HEADER.FIELDS (Date FROM)] %b)\r\n"
 
 
-@pytest.mark.parametrize("items", ["BODY[HEADER.FIELDS (X-Unknown)]", "BODY[HEADER.FIELDS.NOT (Date)]", "BODY[1.HEADER.FIELDS (To)]"])
+@pytest.mark.parametrize(
+    "items", ["BODY[HEADER.FIELDS (X-Unknown)]", "BODY[HEADER.FIELDS.NOT (Date)]", "BODY[1.HEADER.FIELDS (To)]"]
+)
 def test_other_fields_are_in_the_file(items: str) -> None:
     assert len(plan(items).late) == 1
 

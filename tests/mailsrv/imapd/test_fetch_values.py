@@ -99,7 +99,8 @@ LINES = st.lists(st.text("abc é-=\t ", max_size=30), max_size=4).map(lambda lin
 def leaf(octets: bytes, encoding: str) -> bytes:
     encoded = {"base64": b64encode, "quoted-printable": encodestring}.get(encoding, bytes)(octets)
     encoded = encoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    return b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (encoding.encode(), encoded)
+    header = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n" % encoding.encode()
+    return header + encoded
 
 
 def multipart(parts: list[bytes]) -> bytes:

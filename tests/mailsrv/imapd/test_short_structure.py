@@ -1,4 +1,4 @@
-"""Twin of imapd/short_structure: what mailsrv.imap.structure makes without extension data, out of what it makes with."""
+"""Twin of imapd/short_structure: what mailsrv.imap.structure makes without extension data, from what it makes with."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +28,9 @@ def join(parts: list[bytes]) -> bytes:
 
 
 MESSAGES = st.recursive(
-    st.sampled_from(LEAVES), lambda inner: st.builds(enclose, inner) | st.builds(join, st.lists(inner, max_size=3)), max_leaves=6
+    st.sampled_from(LEAVES),
+    lambda inner: st.builds(enclose, inner) | st.builds(join, st.lists(inner, max_size=3)),
+    max_leaves=6,
 )
 
 
