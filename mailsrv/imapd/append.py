@@ -105,7 +105,7 @@ def start_message(state: State, event: MessageStart) -> Answer:
     if len(upload.messages) >= MOST_FILES:
         return no(f"at most {MOST_FILES} messages at once", "LIMIT")
     check_system_flags(event.flags)
-    _check_room(state, upload, event.size)
+    _check_room(upload, event.size)
     with into(upload.target):
         file = upload.target.new_file()
     upload.messages.append(Message(event, file))
@@ -163,12 +163,12 @@ def _read_word(target: OpenMailbox, names: Iterable[str]) -> int:
     return word
 
 
-def _check_room(state: State, upload: Upload, size: int) -> None:
+def _check_room(upload: Upload, size: int) -> None:
     """Raise OverQuota where so many octets more cannot be stored."""
-    limits, freed = state.mailboxes.limits, upload.freed
+    limits, freed = upload.target.limits, upload.freed
     if not limits.octets and not limits.messages:
         return
-    usage = state.mailboxes.usage()
+    usage = upload.target.usage()
     if limits.octets and usage.octets - freed.octets + upload.announced + size > limits.octets:
         raise OverQuota("the account has no room for so many octets")
     if limits.messages and usage.messages - freed.messages + len(upload.messages) >= limits.messages:

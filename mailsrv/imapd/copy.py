@@ -20,6 +20,7 @@ from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.imapd import refusals
 from mailsrv.imapd.flags import GONE
+from mailsrv.imapd.shared_mailbox import copy_messages, move_messages
 from mailsrv.imapd.state import State
 
 
@@ -30,7 +31,7 @@ def copy(state: State, command: Command) -> Status:
     uids = _choose(state, arguments)
     target = open_target(state, arguments.mailbox)
     with into(target):
-        pairs = state.selected.box.copy(uids, target) if uids else []
+        pairs = copy_messages(state.selected.box, uids, target) if uids else []
     return ok("copied", copy_uid(target.uidvalidity, pairs)) if pairs else ok("no message to be copied")
 
 
@@ -42,7 +43,7 @@ def move(state: State, command: Command) -> Status:
     target = open_target(state, arguments.mailbox)
     view = state.selected
     with into(target):
-        pairs = view.box.move(uids, target) if uids else []
+        pairs = move_messages(view.box, uids, target) if uids else []
     if not pairs:
         return ok("no message to be moved")
     state.send(b"* OK [%b] moved\r\n" % copy_uid(target.uidvalidity, pairs).encode())
@@ -55,7 +56,7 @@ def move(state: State, command: Command) -> Status:
 def open_target(state: State, name: str) -> OpenMailbox:
     """The mailbox that messages go to; a client may create one that is missing and try again."""
     try:
-        return state.mailboxes.open(name)
+        return state.mailboxes.open(name, needed="i")
     except NoMailbox as error:
         raise Refusal(refusals.refusal(error, try_create=True)) from None
 

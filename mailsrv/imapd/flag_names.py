@@ -10,7 +10,7 @@ and StorageError come from the store.
 from collections.abc import Iterable
 
 from mailsrv.store.opened import OpenMailbox
-from mailsrv.store.values import KEYWORDS, SYSTEM, SYSTEM_FLAGS
+from mailsrv.store.values import FIRST_KEYWORD, KEYWORDS, SYSTEM, SYSTEM_FLAGS
 
 _BY_LOWER = {name.lower(): mask for name, mask in SYSTEM_FLAGS.items()}
 # In the order in which RFC 9051's own examples name them.
@@ -64,10 +64,15 @@ class FlagNames:
         return b" ".join([name for _, name in (*_SYSTEM_TEXTS, *self._keywords)])
 
     def permanent(self, read_only: bool) -> bytes:
-        """What stands between the parentheses of PERMANENTFLAGS; `\\*` where there is room for more keywords."""
+        """What stands between the parentheses of PERMANENTFLAGS; those that may be changed (RFC 4314 section
+        5.1.1), `\\*` where there is room for more keywords."""
         if read_only:
             return b""
-        return self.all() + (b" \\*" if len(self._keywords) < KEYWORDS else b"")
+        settable = self._box.settable
+        names = [name for mask, name in (*_SYSTEM_TEXTS, *self._keywords) if mask & settable]
+        if settable >> FIRST_KEYWORD and len(self._keywords) < KEYWORDS:
+            names.append(b"\\*")
+        return b" ".join(names)
 
     def word_of(self, names: Iterable[str], create: bool = False) -> int:
         """The flag word of flags by their names, in any letters. Keywords that the mailbox does not know count for

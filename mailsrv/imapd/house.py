@@ -16,6 +16,7 @@ from mailsrv.system.clock import Clock
 from mailsrv.system.log import Log
 from mailsrv.system.tls import TlsInfo
 from mailsrv.config.schema import Config
+from mailsrv.store.access import Access
 from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
 
@@ -117,6 +118,7 @@ class House:
     directory: Directory
     passwords: Passwords
     readers: Readers
+    access: Access
     watch: Watch
     throttle: Throttle
     bans: Bans

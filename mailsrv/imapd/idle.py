@@ -18,7 +18,11 @@ DONE = ok("welcome back")
 def begin(state: State, command: Command) -> Answer:
     """IDLE. The watch begins before the last look, so that nothing falls between them."""
     state.idling = True
-    state.house.watch.enter(state.account, state.ring)
+    # What happens to a mailbox that another account shares is announced under that account's name.
+    watched = {state.account} if state.view is None else {state.account, state.view.box.owner}
+    state.watched = tuple(watched)
+    for account in state.watched:
+        state.house.watch.enter(account, state.ring)
     look(state)
     return Continue()
 
@@ -39,4 +43,5 @@ def leave(state: State) -> None:
     """DONE, or the session's end: listen for rings no more; a second call does nothing."""
     if state.idling:
         state.idling = False
-        state.house.watch.leave(state.account, state.ring)
+        for account in state.watched:
+            state.house.watch.leave(account, state.ring)

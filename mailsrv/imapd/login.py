@@ -12,7 +12,10 @@ from mailsrv.imap.session_arguments import Authenticate, Login
 from mailsrv.sasl.mechanism import Challenge
 from mailsrv.directory import logins
 from mailsrv.directory.logins import Outcome
+from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
+from mailsrv.imapd.house import House
+from mailsrv.imapd.library import Library
 from mailsrv.imapd.state import State
 
 LOGGED_IN = ok("logged in")
@@ -76,17 +79,29 @@ def _settle(state: State, result: Challenge | Outcome) -> Answer:
     if house.throttle.sessions_of(account.name) > house.config.limits.imap_sessions:
         state.show("")
         return TOO_MANY
-    found = house.directory.account(account.name)
-    limits = Usage(octets=found.quota_bytes if found is not None else 0)
-    state.reader = house.readers.reader(account.name, limits)
+    state.library = make_library(house, account.name)
     state.account = account.name
     return LOGGED_IN
+
+
+def make_library(house: House, account: str) -> Library:
+    """The mailboxes of whoever has logged in."""
+
+    def limits_of(name: str) -> Usage | None:
+        found = house.directory.account(name)
+        return None if found is None else Usage(octets=found.quota_bytes)
+
+    def find_reader(name: str) -> Reader | None:
+        limits = limits_of(name)
+        return None if limits is None else house.readers.reader(name, limits)
+
+    return Library(house.readers.reader(account, limits_of(account) or Usage()), find_reader, house.access)
 
 
 def unauthenticate(state: State, command: Command) -> Answer:
     """UNAUTHENTICATE: as before the login; TLS and compression stay (RFC 8437 section 3)."""
     state.drop()
-    state.reader = None
+    state.library = None
     state.account = ""
     state.show("")
     return ok("nobody is logged in")

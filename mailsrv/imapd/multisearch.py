@@ -18,6 +18,7 @@ from mailsrv.imap.search_keys import Among
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import INBOX, MailboxInfo
+from mailsrv.imapd.library import is_of_others
 from mailsrv.imapd.progress import ToldBudget
 from mailsrv.imapd.results import choose, is_told, make_pieces
 from mailsrv.imapd.search import find, has_modseq, saving, searcher_of, uids_at
@@ -102,9 +103,10 @@ def _tell(
 def _find_names(state: State, sources: Iterable[MailboxFilter]) -> list[str]:
     """The names of mailboxes, each once, the selected one left out."""
     mailboxes = [info for info in state.mailboxes.mailboxes() if info.exists]
+    own = [info for info in mailboxes if not is_of_others(info.name)]
     names: dict[str, None] = {}
     for source in sources:
-        names.update(dict.fromkeys(_CHOICES[source.kind](mailboxes, source.mailboxes)))
+        names.update(dict.fromkeys(_CHOICES[source.kind](own if source.kind is FilterKind.PERSONAL else mailboxes, source.mailboxes)))
     return list(names)
 
 

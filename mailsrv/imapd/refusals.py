@@ -11,6 +11,7 @@ from mailsrv.store.refusals import (
     MailboxThere,
     MessageGone,
     NoMailbox,
+    NoPermission,
     OverQuota,
     StoreRefusal,
     TooMany,
@@ -20,6 +21,7 @@ from mailsrv.store.refusals import (
 
 _CODES: dict[type[StoreRefusal], str] = {
     NoMailbox: "NONEXISTENT",
+    NoPermission: "NOPERM",
     MailboxThere: "ALREADYEXISTS",
     WrongName: "CANNOT",
     UseTaken: "USEATTR",
@@ -34,7 +36,7 @@ def refusal(error: StoreRefusal, try_create: bool = False) -> Status:
     """NO with the code of a reason. `try_create`: the command is one of those that tell a client to create the mailbox
     that is missing (APPEND, COPY, MOVE)."""
     code = _CODES.get(type(error), "")
-    if try_create and isinstance(error, NoMailbox):
+    if try_create and type(error) is NoMailbox:
         code = "TRYCREATE"
     return no(str(error), code)
 

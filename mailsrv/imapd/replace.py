@@ -15,14 +15,15 @@ from mailsrv.store.refusals import MessageGone
 from mailsrv.store.values import DELETED, Operation, Usage
 from mailsrv.imapd.append import Upload
 from mailsrv.imapd.copy import open_target
+from mailsrv.imapd.shared_mailbox import TAKE, expect_rights, is_of_one
 from mailsrv.imapd.state import State
 
 
 class Replacement(Upload):
     """What one REPLACE holds; `uids` is the message that goes."""
 
-    def __init__(self, target: OpenMailbox, uids: NumberSet, size: int) -> None:
-        super().__init__(target, Usage(size, 1))
+    def __init__(self, box: OpenMailbox, target: OpenMailbox, uids: NumberSet, size: int) -> None:
+        super().__init__(target, Usage(size, 1) if is_of_one(box, target) else None)
         self.uids = uids
 
     def finish(self, state: State) -> Status:
@@ -31,25 +32,25 @@ class Replacement(Upload):
         view.sync()
         if self.uids & view.gone:
             raise MessageGone("somebody else has expunged the old message, so the new one is not stored")
-        code = self._store_in_place(state)
+        code = self._store_in_place()
         state.send(b"* OK [%b] the new message is there\r\n" % code.encode())
         stored = view.box.store_flags(self.uids, Operation.ADD, DELETED)
         view.sync(stored.modseq if stored.changed else 0)
         view.box.expunge(self.uids)
         return ok("replaced")
 
-    def _store_in_place(self, state: State) -> str:
+    def _store_in_place(self) -> str:
         """Store the new message; the account may hold that much more for as long (RFC 8508 section 3.4)."""
-        reader = state.mailboxes
-        limits, freed = reader.limits, self.freed
-        reader.limits = Usage(
+        target = self.target
+        limits, freed = target.limits, self.freed
+        target.limits = Usage(
             limits.octets + freed.octets if limits.octets else 0,
             limits.messages + freed.messages if limits.messages else 0,
         )
         try:
             return self.store()
         finally:
-            reader.limits = limits
+            target.limits = limits
 
 
 def replace(state: State, command: Command) -> Answer:
@@ -57,6 +58,7 @@ def replace(state: State, command: Command) -> Answer:
     arguments = command.arguments
     assert isinstance(arguments, Replace)
     view = state.selected
+    expect_rights(view.box, TAKE)
     uids = view.uids_of(SequenceSet(((arguments.number, arguments.number),)), arguments.uid)
     rows = list(view.box.rows(uids, ("uid", "size"))) if uids else []
     if not rows:
@@ -64,5 +66,5 @@ def replace(state: State, command: Command) -> Answer:
             raise Refusal(no("there is no such message"))
         raise MessageGone("the message does not exist any more")
     uid, size = rows[0]
-    state.upload = Replacement(open_target(state, arguments.mailbox), NumberSet([(uid, uid)]), size)
+    state.upload = Replacement(view.box, open_target(state, arguments.mailbox), NumberSet([(uid, uid)]), size)
     return Continue()

@@ -28,7 +28,9 @@ def select(state: State, command: Command) -> Answer:
         state.send(_CLOSED)
     if arguments.condstore:
         state.use_modseqs()
-    view = View(state.mailboxes.open(arguments.mailbox), arguments.read_only)
+    box = state.mailboxes.open(arguments.mailbox)
+    # RFC 4314 section 5.2: what may neither be added to nor changed is read-only.
+    view = View(box, arguments.read_only or not set("iestw") & set(box.rights))
     state.send(_describe(state, view))
     if arguments.qresync is not None:
         _resynchronize(state, view, arguments.qresync)
@@ -80,7 +82,7 @@ def _resynchronize(state: State, view: View, known: Qresync) -> None:
 def close(state: State, command: Command) -> Answer:
     """CLOSE: expunge what is marked as deleted and say nothing of it."""
     view = state.selected
-    if not view.read_only:
+    if not view.read_only and "e" in view.box.rights:
         view.box.expunge()
     state.deselect()
     return ok("closed")

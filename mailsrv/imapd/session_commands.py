@@ -11,6 +11,7 @@ from mailsrv.imap import responses
 from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import identity
+from mailsrv.imapd.library import PREFIX
 from mailsrv.imapd.state import State
 
 
@@ -49,6 +50,6 @@ def identify(state: State, command: Command) -> Answer:
 
 
 def namespace(state: State, command: Command) -> Answer:
-    """NAMESPACE: the account's own mailboxes have no prefix."""
-    state.send(responses.namespace([""], None, None, state.core.utf8))
+    """NAMESPACE: the account's own mailboxes have no prefix, those that others share have theirs."""
+    state.send(responses.namespace([""], [PREFIX], None, state.core.utf8))
     return ok("these are all")

@@ -15,8 +15,8 @@ from mailsrv.system.tls import TlsInfo
 from mailsrv.imap import situation
 from mailsrv.imap.answers import Segment
 from mailsrv.directory.logins import Logins, Visitor
-from mailsrv.store.reader import Reader
 from mailsrv.imapd.house import House, Peer, Shown
+from mailsrv.imapd.library import Library
 from mailsrv.imapd.view import View
 
 FLUSH_OCTETS = 1 << 17  # that wait before they are sent
@@ -50,14 +50,14 @@ class Upload(Protocol):
 class State:
     """One session.
 
-    `account` is "" before login; `reader` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
-    holds; `idling` is true during IDLE. `ring` wakes the session's thread while it waits for its client. `shown` is the
+    `account` is "" before login; `library` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
+    holds; `idling` is true during IDLE, which listens for the accounts `watched`. `ring` wakes the session's thread while it waits for its client. `shown` is the
     session as `mailsrv who` shows it.
     """
 
     __slots__ = (
-        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "logins", "peer", "reader", "refused",
-        "ring", "shown", "tls", "upload", "view",
+        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "library", "logins", "peer", "refused",
+        "ring", "shown", "tls", "upload", "view", "watched",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -65,10 +65,11 @@ class State:
         self.house = house
         self.tls: TlsInfo | None = peer.tls
         self.account = ""
-        self.reader: Reader | None = None
+        self.library: Library | None = None
         self.view: View | None = None
         self.upload: Upload | None = None
         self.idling = False
+        self.watched: tuple[str, ...] = ()
         self.refused = 0
         self.shown: Shown | None = None
         self.logins = Logins(house, Visitor(peer.session_id, peer.kind, peer.client))
@@ -91,10 +92,10 @@ class State:
         return "IMAP4REV2" in self.core.enabled
 
     @property
-    def mailboxes(self) -> Reader:
-        """The account's mailboxes; only after login."""
-        assert self.reader is not None  # the table of commands lets nothing that needs it come before login
-        return self.reader
+    def mailboxes(self) -> Library:
+        """The mailboxes that the account can reach; only after login."""
+        assert self.library is not None  # the table of commands lets nothing that needs it come before login
+        return self.library
 
     @property
     def selected(self) -> View:

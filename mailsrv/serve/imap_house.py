@@ -12,6 +12,7 @@ from mailsrv.system.wake import Waker
 from mailsrv.directory.accounts import Directory
 from mailsrv.directory.passwords import Passwords
 from mailsrv.directory.remembered import Remembered
+from mailsrv.store.access import Access
 from mailsrv.store.account import Store
 from mailsrv.store.notify import WATCH, Announcer
 from mailsrv.store.quota import Quota
@@ -35,6 +36,7 @@ def build_imap_house(context: WorkerContext, watch: Watch, wait: Callable[[float
         directory=Directory.from_config(config),
         passwords=Remembered(passwords, clock),
         readers=Readers(disk, config.data_dir, clock, config.hostname, announcer, quota),
+        access=Access(disk, config.data_dir, clock),
         watch=watch,
         throttle=context.counts,
         bans=context.bans,

@@ -21,18 +21,35 @@ from mailsrv.store.expunge import expunge
 from mailsrv.store.index import Index, Key, MailboxRow
 from mailsrv.store.refusals import MessageGone
 from mailsrv.store.rows import CUR, LEAVES
-from mailsrv.store.values import SEEN, Changes, Incoming, MailboxInfo, MailboxStatus, Operation, Stored, Usage
+from mailsrv.store.values import (
+    EVERY_FLAG,
+    EVERY_RIGHT,
+    SEEN,
+    Changes,
+    Incoming,
+    MailboxInfo,
+    MailboxStatus,
+    Operation,
+    Stored,
+    Usage,
+)
 
 
 class Household:
     """What the mailboxes of one account share: its index, what it may store, and who is to hear of changes.
 
-    `counted` is told octets and messages that were added or removed otherwise than by delivery.
+    `counted` is told octets and messages that were added or removed otherwise than by delivery. `account` is its name.
     """
 
     def __init__(
-        self, index: Index, limits: Usage, announce: Callable[[], None], counted: Callable[[int, int], None]
+        self,
+        index: Index,
+        limits: Usage,
+        announce: Callable[[], None],
+        counted: Callable[[int, int], None],
+        account: str = "",
     ) -> None:
+        self.account = account
         self.index = index
         self.limits = limits
         self.announce = announce
@@ -40,7 +57,8 @@ class Household:
 
 
 class OpenMailbox:
-    """`name` is what it was opened by; `directory`, `uidvalidity` and `mailboxid` stay while it lives."""
+    """`name` is what it was opened by; `directory`, `uidvalidity` and `mailboxid` stay while it lives. What may be done
+    with it is all to the account itself; floor 4 has mailboxes of others that allow less."""
 
     def __init__(self, household: Household, info: MailboxInfo, row: MailboxRow) -> None:
         self._household = household
@@ -52,6 +70,34 @@ class OpenMailbox:
         self.uidvalidity = row.uidvalidity
         self.mailboxid = info.mailboxid
         self.id = row.id
+
+    @property
+    def owner(self) -> str:
+        """The account whose mailbox it is."""
+        return self._household.account
+
+    @property
+    def limits(self) -> Usage:
+        """What its account may store."""
+        return self._household.limits
+
+    @limits.setter
+    def limits(self, limits: Usage) -> None:
+        self._household.limits = limits
+
+    def usage(self) -> Usage:
+        """What its account stores."""
+        return usage_of(self._index)
+
+    @property
+    def rights(self) -> str:
+        """What the session may do with it, letters of EVERY_RIGHT."""
+        return EVERY_RIGHT
+
+    @property
+    def settable(self) -> int:
+        """The flag word of the flags that the session may change."""
+        return EVERY_FLAG
 
     def refresh(self, force: bool = False) -> bool:
         """Adopt new files, notice those that were renamed or removed by other programs: where directory times say so,
@@ -167,6 +213,12 @@ class OpenMailbox:
 
     def _find_path(self, uid: int) -> list[str]:
         return [path for (path,) in self.rows(NumberSet([(uid, uid)]), ("path",))]
+
+
+def usage_of(index: Index) -> Usage:
+    """What an account stores, as far as somebody has looked."""
+    octets, messages = index.read("SELECT octets, messages FROM account")[0]
+    return Usage(octets, messages)
 
 
 def status_of(row: MailboxRow, mailboxid: str) -> MailboxStatus:

@@ -17,7 +17,7 @@ from mailsrv.store import adopt, places, tidy, verify
 from mailsrv.store.index import Index, Key
 from mailsrv.store.layout import check_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
-from mailsrv.store.opened import Household, OpenMailbox
+from mailsrv.store.opened import Household, OpenMailbox, usage_of
 from mailsrv.store.refusals import MailboxGone, NoMailbox, TooMany
 from mailsrv.store.values import INBOX, MailboxInfo, MailboxStatus, Usage
 
@@ -38,7 +38,7 @@ class Reader:
         self.account = account
         self._index = index
         self._mailboxes = Mailboxes(index.disk, index.clock, index.layout)
-        self._household = Household(index, limits, announce, counted)
+        self._household = Household(index, limits, announce, counted, account)
 
     @property
     def limits(self) -> Usage:
@@ -140,8 +140,7 @@ class Reader:
 
     def usage(self) -> Usage:
         """What the account stores, as far as somebody has looked."""
-        octets, messages = self._index.read("SELECT octets, messages FROM account")[0]
-        return Usage(octets, messages)
+        return usage_of(self._index)
 
     def check(self) -> list[str]:
         """What is wrong with the account, a sentence each (`mailsrv verify`)."""

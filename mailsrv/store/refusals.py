@@ -16,6 +16,11 @@ class NoMailbox(StoreRefusal):
     """There is no mailbox of this name (NONEXISTENT, TRYCREATE)."""
 
 
+class NoPermission(NoMailbox):
+    """There is one, and another account's, who does not allow this (NOPERM). Whoever passes over mailboxes that are not
+    there passes over these too."""
+
+
 class MailboxThere(StoreRefusal):
     """A mailbox of this name exists (ALREADYEXISTS)."""
 

@@ -11,6 +11,8 @@ from mailsrv.imap.session import ServerSession
 from mailsrv.imap.situation import Limits, Offer
 from mailsrv.imapd.connection import Conversation
 from mailsrv.imapd.house import Peer
+from mailsrv.imapd.library import Library
+from mailsrv.store.access import Access
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Usage
 from mailsrv.system.disk import Disk
@@ -22,6 +24,9 @@ def message(subject="hello", body="text", **fields):
     """A small message; `fields` are further ones, with _ for -."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"Subject": subject, **fields}.items()]
     return "\r\n".join([*lines, "", body, ""]).encode()
+
+
+ACCOUNTS = {name: SimpleNamespace(name=name, quota_bytes=0) for name in ("alice", "bob", "carol")}
 
 
 class Watch:
@@ -44,13 +49,24 @@ class House:
         self.bounds = Limits(**bounds)
         self.limits = limits or Usage()
         self.readers = Readers(Disk(), str(path), self.clock, "host.example")
+        self.access = Access(Disk(), str(path), self.clock)
+        directory = SimpleNamespace(account=ACCOUNTS.get)
         self.services = SimpleNamespace(
-            clock=self.clock, log=self.log, watch=Watch(), tls=False, config=SimpleNamespace(hostname="host.example")
+            clock=self.clock,
+            log=self.log,
+            watch=Watch(),
+            tls=False,
+            config=SimpleNamespace(hostname="host.example"),
+            directory=directory,
+            access=self.access,
         )
         self.count = 0
 
     def reader(self, account="alice"):
         return self.readers.reader(account, self.limits)
+
+    def library(self, account="alice"):
+        return Library(self.reader(account), lambda name: self.reader(name) if name in ACCOUNTS else None, self.access)
 
     def box(self, name="INBOX", account="alice"):
         return self.reader(account).open(name)
@@ -93,7 +109,7 @@ class Client:
         self.policy.connect(self.core, self._flush, lambda: None)
         self.state = self.policy._state
         self.state.account = account
-        self.state.reader = house.reader(account)
+        self.state.library = house.library(account)
         self.heard = b""
         self.chunks = []
         self.tag = 0

@@ -1,0 +1,155 @@
+"""Who may do what with the mailboxes that accounts share: one plain text file an account, acl/NAME (mailsrv-store(5),
+ACCESS; RFC 4314).
+
+All of these files lie in one directory, so that to learn who shares anything costs one stat. A line names a mailbox by
+its object id, which a rename does not change and no other mailbox ever gets: what was granted ends with the mailbox. The
+owner has every right, always. A file that cannot be read grants nothing. Mailboxes are not known here.
+
+Diagnostics: `change` raises StorageError for a file that is damaged, which is not written over, and everything
+StorageError when the disk refuses; ValueError for what is no account's name.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+
+from mailsrv.errors import StorageError
+from mailsrv.system.clock import Clock
+from mailsrv.system.disk import Disk, Missing, Stamp
+from mailsrv.store.layout import Layout
+from mailsrv.store.values import EVERY_RIGHT
+
+DIRECTORY = "acl"
+ANYONE = "anyone"  # the identifier of every account
+NEGATIVE = "-"  # begins an identifier whose rights are taken away (RFC 4314 section 2)
+
+YOUNG_SECONDS = 2.0  # a file or directory that changed more recently may have changed again without another time
+
+_HEAD = "acl 1"
+_LIMIT = 16 << 20
+_LOCK = ".lock"
+_RIGHTS = re.compile(f"[{EVERY_RIGHT}]+")
+
+# Rights by identifier, by the object id of a mailbox.
+Grants = Mapping[str, Mapping[str, str]]
+
+_NOTHING: Grants = {}
+
+
+class Access:
+    """The files of all accounts; threads may share it. One per process."""
+
+    def __init__(self, disk: Disk, data_dir: str, clock: Clock) -> None:
+        self._disk = disk
+        self._data_dir = data_dir
+        self._directory = f"{data_dir}/{DIRECTORY}"
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._owners: tuple[Stamp, list[str]] | None = None
+        self._known: dict[str, tuple[Stamp, Grants]] = {}
+
+    def owners(self) -> list[str]:
+        """The accounts that share anything, sorted; one stat while nothing changes."""
+        stamp = self._disk.stamp(self._directory)
+        if stamp is None:
+            return []
+        known = self._owners
+        if known is not None and known[0] == stamp:
+            return known[1]
+        owners = sorted(name for name in self._disk.names(self._directory) if not name.startswith("."))
+        self._owners = (stamp, owners) if self._is_old(stamp) else None
+        return owners
+
+    def grants(self, owner: str) -> Grants:
+        """What an account has granted; nothing where its file cannot be read."""
+        path = self._path(owner)
+        stamp = self._disk.stamp(path)
+        with self._lock:
+            if stamp is None:
+                self._known.pop(owner, None)
+                return _NOTHING
+            known = self._known.get(owner)
+            if known is not None and known[0] == stamp:
+                return known[1]
+        try:
+            grants: Grants = parse_grants(self._disk.read(path, _LIMIT))
+        except (Missing, ValueError):
+            grants = _NOTHING
+        if self._is_old(stamp):
+            with self._lock:
+                self._known[owner] = (stamp, grants)
+        return grants
+
+    def rights(self, account: str, owner: str, mailboxid: str) -> str:
+        """What an account may do with a mailbox of `owner`: letters of EVERY_RIGHT in its order, "" for nothing. What is
+        granted to it or to anyone counts, less what either is denied (RFC 4314 section 2)."""
+        if account == owner:
+            return EVERY_RIGHT
+        entries = self.grants(owner).get(mailboxid)
+        if not entries:
+            return ""
+        granted = entries.get(account, "") + entries.get(ANYONE, "")
+        denied = entries.get(NEGATIVE + account, "") + entries.get(NEGATIVE + ANYONE, "")
+        return "".join(letter for letter in EVERY_RIGHT if letter in granted and letter not in denied)
+
+    def change(self, owner: str, edit: Callable[[dict[str, dict[str, str]]], None]) -> None:
+        """Change what an account has granted; durable at the end. `edit` changes the grants in place; identifiers
+        without rights and mailboxes without identifiers are dropped."""
+        path = self._path(owner)
+        self._disk.make_directories(self._directory)
+        with self._disk.lock(f"{self._directory}/{_LOCK}"):
+            grants = self._read(path)
+            before = format_grants(grants)
+            edit(grants)
+            after = format_grants(grants)
+            if after != before:
+                self._disk.replace(path, after)
+            with self._lock:
+                self._known.pop(owner, None)
+            self._owners = None
+
+    def _read(self, path: str) -> dict[str, dict[str, str]]:
+        try:
+            return parse_grants(self._disk.read(path, _LIMIT))
+        except Missing:
+            return {}
+        except ValueError as error:
+            raise StorageError(f"{path}:{error}; correct or remove it: until then it grants nothing") from error
+
+    def _path(self, owner: str) -> str:
+        Layout.of(self._data_dir, owner)  # a name, and no way out of the directory
+        return f"{self._directory}/{owner}"
+
+    def _is_old(self, stamp: Stamp) -> bool:
+        return self._clock.now() - stamp.changed / 1e9 > YOUNG_SECONDS
+
+
+def parse_grants(octets: bytes) -> dict[str, dict[str, str]]:
+    """Read a file; ValueError with `line: what is wrong`."""
+    try:
+        lines = octets.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"1: {error}") from error
+    if lines.pop() or not lines or lines[0] != _HEAD:
+        raise ValueError(f"1: the first line is not `{_HEAD}`, or the last one has no end")
+    grants: dict[str, dict[str, str]] = {}
+    for number, line in enumerate(lines[1:], 2):
+        mailboxid, _, rest = line.partition("\t")
+        identifier, _, rights = rest.partition("\t")
+        if not mailboxid or not identifier or not _RIGHTS.fullmatch(rights):
+            raise ValueError(f"{number}: not a mailbox's id, an identifier and rights ({EVERY_RIGHT}) with tabs between")
+        if identifier in grants.setdefault(mailboxid, {}):
+            raise ValueError(f"{number}: this identifier stands in an earlier line of the mailbox")
+        grants[mailboxid][identifier] = rights
+    return grants
+
+
+def format_grants(grants: Grants) -> bytes:
+    """What `parse_grants` reads."""
+    lines = [
+        f"{mailboxid}\t{identifier}\t{rights}"
+        for mailboxid, entries in sorted(grants.items())
+        for identifier, rights in sorted(entries.items())
+        if rights
+    ]
+    return "\n".join([_HEAD, *lines, ""]).encode()
