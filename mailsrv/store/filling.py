@@ -118,6 +118,12 @@ class Filler:
                 progress.tried[key] = after
         return count
 
+    def fill_from(self, key: Key, uid: int, limit: int = _BATCH) -> int:
+        """Compute what is missing of up to `limit` messages of one mailbox, from `uid` on: for a FETCH that comes first,
+        block by block. Gives how many were looked at. Raises MailboxGone."""
+        row = self._index.mailbox(key)
+        return self._fill_batch(row.id, row.directory, uid - 1, limit)[0]
+
     def fill_mailbox(self, key: Key, spend: Callable[[int], None]) -> None:
         """Compute all that is missing in one mailbox, now, also what was tried before. `spend` is told how many files
         will be read next, and may raise. Raises MailboxGone."""

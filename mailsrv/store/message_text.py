@@ -21,7 +21,6 @@ MAX_HEADER = 1 << 20  # octets of one header that are read
 MAX_TEXT = 64 << 20  # characters of the text of one message, when nobody wants fewer
 
 _SPACE = re.compile(r"\s+")
-_UNFOLD = re.compile(rb"\r?\n(?=[ \t])")
 
 
 def fold(text: str) -> str:
@@ -46,7 +45,9 @@ def fold_letters(text: str) -> str:
 
 def read_header(octets: bytes) -> str:
     """The text of a header as it stands: its fields unfolded and decoded, one a line."""
-    unfolded = _UNFOLD.sub(b"", octets) if b"\n " in octets or b"\n\t" in octets else octets
+    unfolded = octets
+    for end in (b"\r\n", b"\n"):
+        unfolded = unfolded.replace(end + b" ", b" ").replace(end + b"\t", b"\t")
     if b"=?" not in unfolded and unfolded.isascii():
         return unfolded.decode()
     return "\n".join([decode_field(line) for line in unfolded.split(b"\n")])

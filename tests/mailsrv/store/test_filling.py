@@ -90,6 +90,15 @@ def box_key(box):
     return filling.Key(box.id, box.uidvalidity)
 
 
+def test_a_block_of_messages_is_filled(account):
+    box = account.deliver(*(message(f"number {number}") for number in range(9)))
+    assert account.filler.fill_from(box_key(box), 4, 3) == 3
+    assert [uid for uid, size in box.rows(None, ("uid", "header_size")) if size] == [4, 5, 6]
+    assert account.filler.fill_from(box_key(box), 5, 100) == 3
+    assert account.filler.fill_from(box_key(box), 5, 100) == 0
+    assert account.filler.fill(100) == 3
+
+
 def test_a_bug_is_raised_once_and_stops_nothing(account, monkeypatch):
     box = account.deliver(*(message(f"number {number}") for number in range(4)))
 
