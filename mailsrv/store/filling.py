@@ -119,7 +119,7 @@ class Filler:
         return count
 
     def fill_from(self, key: Key, uid: int, limit: int = _BATCH) -> int:
-        """Compute what is missing of up to `limit` messages of one mailbox, from `uid` on: for a FETCH that comes first,
+        """Compute what is missing of up to `limit` messages of a mailbox, from `uid` on: for a FETCH that comes first,
         block by block. Gives how many were looked at. Raises MailboxGone."""
         row = self._index.mailbox(key)
         return self._fill_batch(row.id, row.directory, uid - 1, limit)[0]
