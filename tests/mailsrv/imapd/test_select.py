@@ -1,4 +1,4 @@
-"""SELECT, CLOSE and their kin, beyond the dialogs select, close, unselect, condstore and qresync of tests/cases/imap."""
+"""SELECT, CLOSE and their kin, beyond the dialogs of tests/cases/imap: select, close, unselect, condstore, qresync."""
 
 from tests.fakes.imap_client import House, message
 

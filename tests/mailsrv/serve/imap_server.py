@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mailsrv.config.schema import BansConfig, Config, LimitsConfig, ListenerConfig, TlsConfig
+from mailsrv.imapd.house import House
 from mailsrv.serve.bans import Bans
 from mailsrv.serve.counts import IMAP, Counts
+from mailsrv.serve.imap_house import build_imap_house
 from mailsrv.serve.imapd import Imapd, build
 from mailsrv.serve.worker import BoundListener, WorkerContext
 from mailsrv.spool.layout import prepare
@@ -52,11 +54,11 @@ class ImapServer:
         slot = self.counts.claim()
         assert slot is not None
         self.bans = Bans(f"{self.data_dir}/bans", f"{self.data_dir}/run/bans.lock", self._disk, self.clock)
-        context = WorkerContext(
+        self.context = WorkerContext(
             self.config, tls.load([tls.Pair(*pair)]), self.log, self.clock, self.counts.writer(slot, IMAP), self.bans,
             slot, 101, 1, 1,
         )
-        self.service: Imapd = build(context)
+        self.service: Imapd = build(self.context)
         self._announcer = Announcer(f"{self.data_dir}/run/watch", self._disk, self.clock)
         self._bound = []
         self.ports = {}
@@ -66,6 +68,11 @@ class ImapServer:
             self.ports[name] = bound.getsockname()[1]
             self._bound.append(BoundListener(bound, replace(ListenerConfig(kind), without_tls=name == "clear")))
         self.service.start(self._bound)
+
+    @property
+    def house(self) -> House:
+        """A house of its own, for sessions that the service does not know."""
+        return build_imap_house(self.context, self.service._watch, lambda seconds: None)
 
     def client(self, name: str = "clear") -> imaplib.IMAP4:
         """Python's own client, connected and greeted."""
