@@ -1,7 +1,7 @@
 """ESEARCH: one search in several mailboxes, which need not be selected (RFC 7377).
 
 Each mailbox in which something is found gets a response of its own, with UIDs; the others get none. A mailbox that is
-not there, or goes meanwhile, is passed over. All of them together cost no more than one search may.
+not there, may not be read, or goes meanwhile, is passed over. All of them together cost no more than one search may.
 
 Diagnostics: Refusal (BAD) where the selected mailbox is meant and there is none; SearchLimit (LIMIT); StorageError.
 """
@@ -16,7 +16,7 @@ from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.imap.search_arguments import Esearch, Returns
 from mailsrv.imap.search_keys import Among
 from mailsrv.store.opened import OpenMailbox
-from mailsrv.store.refusals import MailboxGone, NoMailbox
+from mailsrv.store.refusals import MailboxGone, NoMailbox, NoPermission
 from mailsrv.store.values import INBOX, MailboxInfo
 from mailsrv.imapd.library import is_of_others
 from mailsrv.imapd.progress import ToldBudget
@@ -68,7 +68,7 @@ def _search_other(state: State, tag: str, arguments: Esearch, name: str, budget:
         searcher = searcher_of(box, budget)
         found = searcher.search(arguments.key, lambda among: _uids_of(box, among))
         _tell(state, tag, arguments, box, found, searcher.highest_modseq)
-    except (NoMailbox, MailboxGone):
+    except (NoMailbox, NoPermission, MailboxGone):
         return
 
 
@@ -103,10 +103,9 @@ def _tell(
 def _find_names(state: State, sources: Iterable[MailboxFilter]) -> list[str]:
     """The names of mailboxes, each once, the selected one left out."""
     mailboxes = [info for info in state.mailboxes.mailboxes() if info.exists]
-    own = [info for info in mailboxes if not is_of_others(info.name)]
     names: dict[str, None] = {}
     for source in sources:
-        names.update(dict.fromkeys(_CHOICES[source.kind](own if source.kind is FilterKind.PERSONAL else mailboxes, source.mailboxes)))
+        names.update(dict.fromkeys(_CHOICES[source.kind](mailboxes, source.mailboxes)))
     return list(names)
 
 
@@ -123,7 +122,7 @@ def _choose_children(mailboxes: Iterable[MailboxInfo], tops: Iterable[str]) -> l
 _CHOICES: dict[FilterKind, Callable[[Iterable[MailboxInfo], Iterable[str]], Iterable[str]]] = {
     FilterKind.SELECTED: lambda mailboxes, _: (),
     FilterKind.INBOXES: lambda mailboxes, _: (INBOX,),
-    FilterKind.PERSONAL: lambda mailboxes, _: [info.name for info in mailboxes],
+    FilterKind.PERSONAL: lambda mailboxes, _: [info.name for info in mailboxes if not is_of_others(info.name)],
     FilterKind.SUBSCRIBED: lambda mailboxes, _: [info.name for info in mailboxes if info.subscribed],
     FilterKind.SUBTREE: _choose_subtree,
     FilterKind.SUBTREE_ONE: _choose_children,

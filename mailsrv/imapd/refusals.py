@@ -35,7 +35,8 @@ _CODES: dict[type[StoreRefusal], str] = {
 def refusal(error: StoreRefusal, try_create: bool = False) -> Status:
     """NO with the code of a reason. `try_create`: the command is one of those that tell a client to create the mailbox
     that is missing (APPEND, COPY, MOVE)."""
-    code = _CODES.get(type(error), "")
+    # A reason may be a kind of another one: a search that costs too much is one of TooMany.
+    code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "")
     if try_create and type(error) is NoMailbox:
         code = "TRYCREATE"
     return no(str(error), code)

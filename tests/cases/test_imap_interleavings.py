@@ -153,7 +153,7 @@ class Believer:
         self.do("NOOP")
         self.learn()
         there = self.house.flags(self.mailbox)
-        names = {mask: name for mask, name in self.house.box(self.mailbox).keywords()}
+        names = dict(self.house.box(self.mailbox).keywords())
         names |= {mask: name for name, mask in SYSTEM_FLAGS.items()}
         assert self.uids == sorted(there)
         for uid, word in there.items():
