@@ -18,25 +18,20 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mailsrv.imap.answers import Segment, Status, Word
-from mailsrv.imap.events import Command, Connected
-from mailsrv.imap.session import ServerSession
-from mailsrv.imap.situation import Limits, Offer
-from mailsrv.imapd import act
-from mailsrv.imapd.state import State
+from mailsrv.imap.events import Command
 from mailsrv.store.filling import Filler
 from mailsrv.store.index import Key
-from mailsrv.store.readers import Readers
 from mailsrv.system.clock import SystemClock
-from mailsrv.system.disk import Disk
+from tests.fakes import imap_client
 
-ACCOUNT = "bench"
+ACCOUNT = "alice"
 COMMANDS = (
     ("UID FLAGS", b"UID FETCH 1:* (UID FLAGS)"),
     ("metadata", b"FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"),
@@ -98,15 +93,9 @@ def make_mailbox(directory: Path, count: int, size: int) -> None:
 class Client:
     """A session in this process whose octets go to another one."""
 
-    def __init__(self, readers: Readers) -> None:
-        house = SimpleNamespace(clock=SystemClock(), log=SimpleNamespace(write=print), config=None)
-        self.state = State.__new__(State)
-        for name, value in {
-            "peer": None, "house": house, "tls": None, "account": ACCOUNT, "reader": readers.reader(ACCOUNT),
-            "view": None, "upload": None, "idling": False, "_files": [], "_waiting": 0,
-        }.items():  # fmt: skip
-            setattr(self.state, name, value)
-        self.core = ServerSession(Limits(), Offer())
+    def __init__(self, house: imap_client.House) -> None:
+        inner = imap_client.Client(house, ACCOUNT)
+        self.core, self.policy = inner.core, inner.policy
         self._ours, theirs = socket.socketpair()
         self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.sent = 0
@@ -118,19 +107,21 @@ class Client:
                 pass
             os._exit(0)
         theirs.close()
-        self.state.connect(self.core, self.flush, lambda: None)
-        assert isinstance(self.core.next_event(), Connected)
-        self.core.answer(Status(Word.PREAUTH, "bench"))
+        self.connect(self.flush)
+
+    def connect(self, flush: Callable[[], None]) -> None:
+        """Have what waits sent by `flush`."""
+        self.policy.connect(self.core, flush, lambda: None)
 
     def run(self, line: bytes) -> Status:
         """One command and its answer."""
         self.core.receive_data(b"a " + line + b"\r\n")
         event = self.core.next_event()
         assert isinstance(event, Command), self.core.data_to_send()
-        answer = act.perform(self.state, event)
+        answer = self.policy.answer(event)
         assert isinstance(answer, Status)
         self.core.answer(answer)
-        self.state.flush()
+        self.policy._state.flush()
         return answer
 
     def flush(self) -> None:
@@ -180,26 +171,26 @@ def main() -> int:
     arguments = parser.parse_args()
     directory = Path(arguments.keep or tempfile.mkdtemp(prefix="imap-store-"))
     fresh = not (directory / "accounts").is_dir()
-    readers = Readers(Disk(), str(directory), SystemClock(), "bench")
+    house = imap_client.House(directory, clock=SystemClock())
     try:
-        reader = readers.reader(ACCOUNT)
+        reader = house.reader(ACCOUNT)
         if fresh:
             make_mailbox(directory, arguments.messages, arguments.size)
         began = time.perf_counter()
         box = reader.open("INBOX")
         print(f"open           {(time.perf_counter() - began) * 1000:8.1f} ms")
         began = time.perf_counter()
-        Filler(readers._index(ACCOUNT)).fill_mailbox(Key(box.id, box.uidvalidity), lambda files: None)
+        Filler(house.readers._index(ACCOUNT)).fill_mailbox(Key(box.id, box.uidvalidity), lambda files: None)
         seconds = time.perf_counter() - began
         print(f"compute        {seconds * 1000:8.1f} ms {arguments.messages / seconds:10,.0f}/s")
-        client = Client(readers)
+        client = Client(house)
         began = time.perf_counter()
         client.run(b"EXAMINE INBOX")
         print(f"select         {(time.perf_counter() - began) * 1000:8.1f} ms")
         done = measure(client, box.status().messages, arguments.rounds)
         client.close()
     finally:
-        readers.close()
+        house.readers.close()
         if not arguments.keep:
             shutil.rmtree(directory)
     return 0 if done else 1
