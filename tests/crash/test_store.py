@@ -1,11 +1,14 @@
 """Every operation of the store, cut off at each of its steps by the end of the process (DESIGN section 7)."""
 
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.database import Database
+from mailsrv.store.index import SCHEMA
 from mailsrv.store.values import ANSWERED, DELETED, FLAGGED, SEEN, Incoming, Operation
 from mailsrv.system.disk import Disk
 
@@ -16,9 +19,15 @@ from tests.fakes.clock import FakeClock
 LATER = 2_000_000_000.0 + 3600
 
 
-@pytest.fixture(autouse=True)
-def steps_at_commits(monkeypatch):
-    monkeypatch.setattr(Database, "write", store.write)
+@pytest.fixture(autouse=True, scope="module")
+def steps_at_commits():
+    """Commits are steps. Nobody cuts the power here, so that the disk need not be waited for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "write", store.write)
+        patch.setattr("mailsrv.store.index.SCHEMA", replace(SCHEMA, durable=False))
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, lambda fd: None)
+        yield
 
 
 # What the account holds before; gives nothing.
@@ -154,7 +163,7 @@ def count_steps(data_dir, operation):
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
+def ground(tmp_path_factory, steps_at_commits):
     """The account before any operation; two messages have just been delivered to it."""
     path = tmp_path_factory.mktemp("ground")
     prepare(path)
