@@ -8,6 +8,7 @@ import uuid
 import pytest
 
 from tests.peers.house import House
+from tests.peers.imap_house import ImapHouse
 
 PEERS_KEPT_APART = ("/usr/sbin", "/usr/libexec")  # where Debian puts smtp-source
 
@@ -32,6 +33,15 @@ def peer():
 def house():
     """A running mailsrv with every listener kind. Loopback is never banned: wrong passwords are part of the tests."""
     server = House(extra='[bans]\nallow = ["127.0.0.0/8"]\n')
+    server.start()
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def imap_house():
+    """A running mailsrv that serves IMAP, too; each test takes accounts of its own."""
+    server = ImapHouse()
     server.start()
     yield server
     assert server.stop() == 0
