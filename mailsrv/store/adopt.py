@@ -15,6 +15,7 @@ Diagnostics: MailboxGone when the mailbox's directory is not there; StorageError
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -211,6 +212,8 @@ def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stam
     if verdict is _DEBRIS:
         batch.debris.append(name)
         return
+    if os.path.isdir(f"{index.path(row)}/{name.path}"):
+        return  # somebody's, and no message
     tail = name.name[len(base) :]
     if verdict is _OTHER or not base or not name.name.isprintable():
         tail = tail if tail.isprintable() else FLAGS_MARK

@@ -41,7 +41,8 @@ def view(index: Index, key: Key) -> "tuple[array[int], int, int]":
     """All UIDs, highestmodseq, uidnext, of one moment."""
     rows = index.read(
         "SELECT messages, highestmodseq, uidnext, uidvalidity, low, high,"
-        " CASE WHEN high - low + 1 > messages THEN (SELECT group_concat(uid) FROM message WHERE mailbox = ?1) END"
+        " CASE WHEN high - low + 1 > messages THEN"
+        " (SELECT group_concat(uid) FROM (SELECT uid FROM message WHERE mailbox = ?1 ORDER BY uid)) END"
         " FROM (SELECT *, (SELECT min(uid) FROM message WHERE mailbox = ?1) AS low,"
         " (SELECT max(uid) FROM message WHERE mailbox = ?1) AS high FROM mailbox WHERE id = ?1)",
         (key.id,),

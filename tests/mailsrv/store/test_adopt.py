@@ -43,6 +43,12 @@ def test_hidden_files_are_none(ground):
     assert rows(ground.open(), "uid") == []
 
 
+def test_a_directory_is_no_message(ground):
+    os.mkdir(f"{ground.root}/cur/1.a.x:2,S")
+    assert rows(ground.open(), "uid") == []
+    assert ground.reader.check() == []
+
+
 def test_more_than_one_batch(ground):
     for number in range(2300):
         ground.file(f"{1_700_000_000 + number}.a.x", "x")
