@@ -76,9 +76,9 @@ CAPABILITIES = (
     Capability("METADATA", (), _late),
     Capability("METADATA-SERVER", (), _late),
     Capability("LIST-METADATA", (), _late),
-    Capability("LIST-MYRIGHTS", (), _late),
-    Capability("ACL", (), _late),
-    Capability("RIGHTS=texk", (), _late),
+    Capability("LIST-MYRIGHTS", ("list-myrights",), _late),
+    Capability("ACL", ("acl", "sharing"), _late),
+    Capability("RIGHTS=texk", ("acl", "sharing"), _late),
     # Convenience
     Capability("WITHIN", ("within",), _late),
     Capability("SORT", ("sort",), _late),

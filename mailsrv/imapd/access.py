@@ -1,8 +1,8 @@
 """SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS (RFC 4314 section 3), and MYRIGHTS of LIST (RFC 8440).
 
-Identifiers are accounts, by name or any address of theirs, and `anyone`; with a leading `-` rights are denied. The owner
-has every right and cannot lose one. Older clients know `c` and `d` (section 2.1.1): they are read as the rights that they
-mean, and told beside these.
+Identifiers are accounts, by name or any address of theirs, and `anyone`; with a leading `-` rights are denied. The
+owner has every right and cannot lose one. Older clients know `c` and `d` (section 2.1.1): they are read as the rights
+that they mean, and told beside these.
 
 Diagnostics: Refusal for rights (BAD) and identifiers that do not exist; NoMailbox and NoPermission; StorageError.
 """

@@ -8,6 +8,7 @@ Diagnostics: StorageError; a mailbox that goes while its status is asked is pass
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mailsrv.imap import responses
@@ -17,6 +18,7 @@ from mailsrv.imap.list_arguments import List, Lsub, Selection
 from mailsrv.store.layout import parents
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import MailboxInfo
+from mailsrv.imapd.access import make_my_rights
 from mailsrv.imapd.patterns import make_matcher
 from mailsrv.imapd.state import State
 from mailsrv.imapd.status import make_status
@@ -45,8 +47,8 @@ def list_mailboxes(state: State, command: Command) -> Answer:
     for name, info in tree.infos.items():
         if any(matches(name) for matches in matchers) and (told := _describe(state, arguments, tree, info)):
             state.send(told)
-            if arguments.returns.status and info.exists:
-                _send_status(state, arguments, name)
+            if info.exists:
+                _send_more(state, arguments, name)
     return _DONE
 
 
@@ -96,11 +98,15 @@ def _attributes(state: State, arguments: List, tree: _Tree, info: MailboxInfo) -
         yield info.special_use
 
 
-def _send_status(state: State, arguments: List, name: str) -> None:
-    try:
-        state.send(make_status(state, name, arguments.returns.status))
-    except (NoMailbox, MailboxGone):
-        return  # deleted between the two
+def _send_more(state: State, arguments: List, name: str) -> None:
+    """What else is told of a mailbox, behind its name; nothing of it where the account may not know it."""
+    returns = arguments.returns
+    if returns.status:
+        with suppress(NoMailbox, MailboxGone):  # deleted between the two
+            state.send(make_status(state, name, returns.status))
+    if returns.my_rights:
+        with suppress(NoMailbox):
+            state.send(make_my_rights(state, name))
 
 
 def list_subscribed(state: State, command: Command) -> Answer:

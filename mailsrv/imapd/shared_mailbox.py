@@ -1,12 +1,12 @@
 """A mailbox of another account, with what its owner allows (RFC 4314 section 4), and messages that go from one account
 to another.
 
-This is the one place that keeps to rights on what is in a mailbox; which mailboxes there are is mailsrv.imapd.library's.
-Rights are looked up at every call: what the owner takes back is gone at once, and a mailbox that may not be read any
-more is gone for the session that has it. Between accounts octets are copied, and no file is shared.
+This is the one place that keeps to rights on what is in a mailbox; which mailboxes there are is the business of
+mailsrv.imapd.library. Rights are looked up at every call: what the owner takes back is gone at once, and a mailbox that
+may not be read any more is gone for the session that has it. Between accounts octets are copied, and no file is shared.
 
-Diagnostics: NoPermission where a right is missing; MailboxGone where the right to read is taken back meanwhile; what the
-store raises.
+Diagnostics: NoPermission where a right is missing; MailboxGone where the right to read is taken back meanwhile; what
+the store raises.
 """
 
 from array import array

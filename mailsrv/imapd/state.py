@@ -51,8 +51,8 @@ class State:
     """One session.
 
     `account` is "" before login; `library` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
-    holds; `idling` is true during IDLE, which listens for the accounts `watched`. `ring` wakes the session's thread while it waits for its client. `shown` is the
-    session as `mailsrv who` shows it.
+    holds; `idling` is true during IDLE, which listens for the accounts `watched`. `ring` wakes the session's thread
+    while it waits for its client. `shown` is the session as `mailsrv who` shows it.
     """
 
     __slots__ = (

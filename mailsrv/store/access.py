@@ -2,8 +2,8 @@
 ACCESS; RFC 4314).
 
 All of these files lie in one directory, so that to learn who shares anything costs one stat. A line names a mailbox by
-its object id, which a rename does not change and no other mailbox ever gets: what was granted ends with the mailbox. The
-owner has every right, always. A file that cannot be read grants nothing. Mailboxes are not known here.
+its object id, which a rename does not change and no other mailbox ever gets: what was granted ends with the mailbox.
+The owner has every right, always. A file that cannot be read grants nothing. Mailboxes are not known here.
 
 Diagnostics: `change` raises StorageError for a file that is damaged, which is not written over, and everything
 StorageError when the disk refuses; ValueError for what is no account's name.
@@ -81,8 +81,8 @@ class Access:
         return grants
 
     def rights(self, account: str, owner: str, mailboxid: str) -> str:
-        """What an account may do with a mailbox of `owner`: letters of EVERY_RIGHT in its order, "" for nothing. What is
-        granted to it or to anyone counts, less what either is denied (RFC 4314 section 2)."""
+        """What an account may do with a mailbox of `owner`: letters of EVERY_RIGHT in its order, "" for nothing. What
+        is granted to it or to anyone counts, less what either is denied (RFC 4314 section 2)."""
         if account == owner:
             return EVERY_RIGHT
         entries = self.grants(owner).get(mailboxid)
@@ -137,7 +137,7 @@ def parse_grants(octets: bytes) -> dict[str, dict[str, str]]:
         mailboxid, _, rest = line.partition("\t")
         identifier, _, rights = rest.partition("\t")
         if not mailboxid or not identifier or not _RIGHTS.fullmatch(rights):
-            raise ValueError(f"{number}: not a mailbox's id, an identifier and rights ({EVERY_RIGHT}) with tabs between")
+            raise ValueError(f"{number}: not an id, an identifier and rights ({EVERY_RIGHT}) with tabs between")
         if identifier in grants.setdefault(mailboxid, {}):
             raise ValueError(f"{number}: this identifier stands in an earlier line of the mailbox")
         grants[mailboxid][identifier] = rights

@@ -50,7 +50,7 @@ class House:
         self.limits = limits or Usage()
         self.readers = Readers(Disk(), str(path), self.clock, "host.example")
         self.access = Access(Disk(), str(path), self.clock)
-        directory = SimpleNamespace(account=ACCOUNTS.get)
+        directory = SimpleNamespace(account=lambda login: ACCOUNTS.get(login.removesuffix("@example.org")))
         self.services = SimpleNamespace(
             clock=self.clock,
             log=self.log,

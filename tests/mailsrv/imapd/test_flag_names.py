@@ -1,10 +1,12 @@
 """Names of flags: words as octets, names as words, and keywords that others make."""
 
 from mailsrv.imapd.flag_names import FlagNames
-from mailsrv.store.values import KEYWORDS
+from mailsrv.store.values import EVERY_FLAG, KEYWORDS
 
 
 class Box:
+    settable = EVERY_FLAG
+
     def __init__(self) -> None:
         self.names: list[str] = []
 

@@ -19,7 +19,7 @@ def test_id_and_namespace(tmp_path) -> None:
     assert client.do('ID ("name" "somebody")') == [
         f'* ID ("name" "mailsrv" "version" "{__version__}")', "OK pleased to meet you"
     ]  # fmt: skip
-    assert client.do("NAMESPACE") == ['* NAMESPACE (("" "/")) NIL NIL', "OK these are all"]
+    assert client.do("NAMESPACE") == ['* NAMESPACE (("" "/")) (("Other Users/" "/")) NIL', "OK these are all"]
 
 
 def test_enable_and_logout(tmp_path) -> None:
