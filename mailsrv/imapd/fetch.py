@@ -5,7 +5,8 @@ A block of messages is one query and, where its items are kept ready, one write.
 the client has not been told of are left out, and NO [EXPUNGEISSUED] says so (RFC 2180 section 4.1.2); UIDs that are
 gone are no matter. A file that cannot be read costs its own items only, and a line in the log.
 
-Diagnostics: MailboxGone and StorageError, from the index; Refusal for numbers that the client cannot know.
+Diagnostics: MailboxGone and StorageError, from the index; TooMany for a command that costs too much; Refusal for
+numbers that the client cannot know.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ from mailsrv.imap.extended_responses import in_progress
 from mailsrv.imap.fetch_items import BinarySize, Fetch, FetchItem, Item
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.responses import vanished
-from mailsrv.store.refusals import MessageGone
+from mailsrv.store.refusals import MessageGone, TooMany
 from mailsrv.store.values import SEEN, Operation
 from mailsrv.imapd.fetch_plan import Plan, make_plan
 from mailsrv.imapd.fetch_output import Output
@@ -32,6 +33,7 @@ from mailsrv.imapd.state import State
 
 WIDE = 250  # messages of a block whose rows hold what is kept ready, 64 KiB an item at most
 NARROW = 2000
+MAX_SEARCHED = 1 << 36  # octets that one command may have searched for parts, and decoded
 TELL_SECONDS = 10.0  # between two words of how far it is
 _PLACEHOLDERS: dict[str, bytes | str] = {
     # What RFC 2180 section 4.1.3 calls NIL FETCH responses, for a message whose file cannot be read.
@@ -59,8 +61,18 @@ def fetch(state: State, command: Command) -> Answer:
     if work.unknown_encoding:
         return no("a part has a transfer encoding that is not known here", "UNKNOWN-CTE")
     if work.gone and not arguments.uid:
+        _tell_modseq(state)
         return no("some of these messages no longer exist", "EXPUNGEISSUED")
     return ok("FETCH done")
+
+
+def _tell_modseq(state: State) -> None:
+    """The client must not believe that it has been told all up to the modseqs it saw (RFC 7162 section 3.2): where the
+    answer's code says something else, it is told so here."""
+    view = state.selected
+    view.sync()
+    if view.gone and "QRESYNC" in state.core.enabled:
+        state.send(b"* OK [HIGHESTMODSEQ %d] not all is told yet\r\n" % view.gone_modseq)
 
 
 def _choose(state: State, arguments: Fetch) -> NumberSet:
@@ -99,6 +111,7 @@ class _Work:
         self._told = state.house.clock.monotonic()
         self._output = Output(state)
         self._logged = ""
+        self._searched = 0
         self.gone = 0
         self.unknown_encoding = False
 
@@ -175,6 +188,7 @@ class _Work:
             self._send_whole(plan, texts, rows)
             return
         for text, row in zip(texts, rows, strict=True):
+            self._expect_budget()
             self._send_late(plan, text, row, self._open(row[0], row[1]))
 
     def _complete(self, plan: Plan, row: Row) -> Row:
@@ -194,6 +208,7 @@ class _Work:
                         whole[at] = message.ready(name)
                 except StorageError as error:
                     self._log(error)
+                self._searched += message.searched
         return tuple(whole)
 
     def _send_late(self, plan: Plan, text: bytes, row: Row, file: OpenFile | None) -> None:
@@ -210,9 +225,17 @@ class _Work:
                 pieces += (separator, *found)
                 separator = b" "
         if separator:
-            self._output.put_pieces([*pieces, b")\r\n"], file)
+            pieces.append(b")\r\n")
+            self._output.put_pieces(pieces, file)
         else:
             file.close()  # nothing is left to be told of this message
+        self._searched += message.searched
+
+    def _expect_budget(self) -> None:
+        """Raise TooMany when a command costs more than clients' do."""
+        if self._searched > MAX_SEARCHED:
+            self._output.flush()
+            raise TooMany("this asks for too many parts of messages at once")
 
     def _send_whole(self, plan: Plan, texts: Iterable[bytes], rows: list[Row]) -> None:
         """The same for whole messages, which everybody fetches: in fewer steps where they are small."""

@@ -38,10 +38,7 @@ class Output:
     def put_pieces(self, pieces: Sequence[Piece], file: OpenFile) -> None:
         """Send the pieces of one response; spans are of `file`, which is closed when nothing of it is needed any more.
         """
-        last = -1
-        for at, piece in enumerate(pieces):
-            if isinstance(piece, Span):
-                last = at
+        last = max((at for at, piece in enumerate(pieces) if isinstance(piece, Span)), default=-1)
         try:
             for at, piece in enumerate(pieces):
                 if isinstance(piece, bytes):

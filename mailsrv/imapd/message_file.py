@@ -30,12 +30,14 @@ TREES = 32  # that are remembered
 
 
 class MessageFile:
-    """One open message. `header_size` and `structure` are what its row tells, 0 and None for nothing."""
+    """One open message. `header_size` and `structure` are what its row tells, 0 and None for nothing. `searched`: how
+    many octets were looked through so far, for parts or to be decoded."""
 
-    __slots__ = ("_header_size", "_octets", "_tree", "file", "structure")
+    __slots__ = ("_header_size", "_octets", "_tree", "file", "searched", "structure")
 
     def __init__(self, file: OpenFile, header_size: int | None = 0, structure: bytes | None = None) -> None:
         self.file = file
+        self.searched = 0
         self.structure = structure
         self._header_size = header_size or 0
         self._octets: Octets | None = None
@@ -76,10 +78,15 @@ class MessageFile:
 
     @property
     def tree(self) -> Part:
-        """Where the parts are, and their encodings; nothing else of them (see `_slim`)."""
+        """Where the parts are, and their encodings; of large messages nothing else (see `_slim`)."""
         if self._tree is None:
             self._tree = _TREES.tree(self)
         return self._tree
+
+    def search(self) -> Part:
+        """Search the message for its parts."""
+        self.searched += self.file.size
+        return read_structure(self.octets)
 
     def span(self, part: tuple[int, ...], text: Text) -> Span | None:
         """The octets of BODY[section]; a header whole, whatever fields of it are asked for. None where there is no such
@@ -107,10 +114,12 @@ class MessageFile:
 
     def decoded_size(self, span: Span, encoding: bytes) -> int:
         """How many octets a body has without its encoding."""
+        self.searched += span.length
         return decoded_size(self.octets, span, encoding)
 
     def decode(self, span: Span, encoding: bytes, partial: tuple[int, int] | None) -> Iterator[bytes]:
         """A body without its encoding, or part of that, in blocks."""
+        self.searched += span.length
         if partial is None:
             return decode(self.octets, span, encoding)
         return _cut_blocks(decode(self.octets, span, encoding), *partial)
@@ -124,7 +133,7 @@ class MessageFile:
             return envelope(header)
         if name == "fields":
             return header_fields(header, FIELDS)
-        structure = read_structure(self.octets)
+        structure = self.search()
         return preview(self.octets, structure) if name == "preview" else body_structure(structure, True)
 
 
@@ -171,13 +180,13 @@ class _Trees:
     def tree(self, message: MessageFile) -> Part:
         file = message.file
         if file.size < REMEMBERED:
-            return _slim(read_structure(message.octets))
+            return message.search()
         key = (file.inode, file.size, file.changed)
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
                 return self._known[key]
-        tree = _slim(read_structure(message.octets))
+        tree = _slim(message.search())
         with self._lock:
             self._known[key] = tree
             if len(self._known) > TREES:

@@ -1,5 +1,6 @@
 """Twin of imapd/fetch: sessions over a real store. What is told, in dialogs: tests/cases/imap/fetch*.dialog."""
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -38,6 +39,16 @@ def compute(house: House) -> None:
     """What happens in the background after delivery."""
     box = house.box()
     Filler(house.readers._index("alice")).fill_mailbox(Key(box.id, box.uidvalidity), lambda files: None)
+
+
+def open_messages(house: House) -> list[str]:
+    """Messages of which this process has a file open."""
+    maildir = os.path.realpath(house.path)
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return [path for path in found if path.startswith(maildir) and "host.example" in path]
 
 
 def remove_files(house: House) -> None:
@@ -111,12 +122,11 @@ def test_memory_is_bounded(house: House) -> None:
 def test_large_messages_are_sent_from_the_file(house: House) -> None:
     octets = message("large", body="y" * 300_000)
     client = selected(house, octets)
-    open_before = len(os.listdir("/proc/self/fd"))
     body = octets.partition(b"\r\n\r\n")[2]
     told = b"* 1 FETCH (BODY[] {%d}\r\n%b BODY[TEXT] {%d}\r\n%b)\r\na OK" % (len(octets), octets, len(body), body)
     assert client.send(b"a FETCH 1 (BODY.PEEK[] BODY.PEEK[TEXT])\r\n").startswith(told)
     assert client.send(b"a FETCH 1 (BINARY.PEEK[1])\r\n").endswith(b"y\r\n)\r\na OK FETCH done\r\n")
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert not open_messages(house)
 
 
 # What can go wrong
@@ -161,13 +171,12 @@ def test_a_file_that_cannot_be_read(house: House, items: str, monkeypatch: pytes
         raise StorageError("the disk is at fault")
 
     client = selected(house, message("one"))
-    open_before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(OpenFile, "read_at", fail)
     lines = client.do(f"FETCH 1 (UID {items})")
     assert "NIL" in lines[0] and lines[0].startswith("* 1 FETCH (UID 1 ") and lines[0].endswith(")")
     assert lines[-1] == "OK FETCH done"
     assert len(house.log.named("storage")) == 1
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert not open_messages(house)
 
 
 def test_a_mailbox_that_is_deleted(house: House) -> None:
@@ -188,6 +197,28 @@ def test_it_tells_how_far_it_is(house: House, monkeypatch: pytest.MonkeyPatch) -
     lines = client.do("FETCH 1:* UID")
     assert [line for line in lines if "INPROGRESS" in line] == ['* OK [INPROGRESS ("t2" 4 5)] still at it']
     assert numbered(lines) == [1, 2, 3, 4, 5]
+
+
+def test_a_command_that_costs_too_much(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "MAX_SEARCHED", 100)
+    client = selected(house, *[message(f"{number}", body="x" * 60) for number in range(5)])
+    lines = client.do("FETCH 1:* (BINARY.SIZE[1])")
+    assert numbered(lines) == [1]
+    assert lines[-1].startswith("NO [LIMIT]")
+    assert numbered(client.do("FETCH 1:* (BODY.PEEK[] ENVELOPE)")) == [1, 2, 3, 4, 5]
+
+
+def test_modseqs_behind_messages_that_are_gone(house: House) -> None:
+    """RFC 7162 section 3.2: also where the answer has no room for it."""
+    client = selected(house, message("one"), message("two"), enabled="QRESYNC")
+    other = house.box()
+    before = other.status().highestmodseq
+    other.store_flags(NumberSet([(1, 1)]), Operation.ADD, DELETED)
+    other.expunge()
+    other.store_flags(NumberSet([(2, 2)]), Operation.ADD, FLAGGED)
+    lines = client.do("FETCH 1:2 (FLAGS MODSEQ)")
+    assert lines[0].startswith("* 2 FETCH (FLAGS (\\Flagged) MODSEQ (")
+    assert lines[1].startswith(f"* OK [HIGHESTMODSEQ {before}]") and lines[2].startswith("NO [EXPUNGEISSUED]")
 
 
 # Flags
