@@ -103,11 +103,9 @@ def _tell(
 def _find_names(state: State, sources: Iterable[MailboxFilter]) -> list[str]:
     """The names of mailboxes, each once, the selected one left out."""
     mailboxes = [info for info in state.mailboxes.mailboxes() if info.exists]
-    own = [info for info in mailboxes if not is_of_others(info.name)]
     names: dict[str, None] = {}
     for source in sources:
-        among = own if source.kind is FilterKind.PERSONAL else mailboxes
-        names.update(dict.fromkeys(_CHOICES[source.kind](among, source.mailboxes)))
+        names.update(dict.fromkeys(_CHOICES[source.kind](mailboxes, source.mailboxes)))
     return list(names)
 
 
