@@ -9,10 +9,11 @@ from collections import OrderedDict
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
 from mailsrv.store.account import Store
+from mailsrv.store.filling import Filler
 from mailsrv.store.index import Index
 from mailsrv.store.layout import Layout
 from mailsrv.store.notify import Announcer
-from mailsrv.store.quota import Quota
+from mailsrv.store.quota import FILE, Quota
 from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
 
@@ -44,13 +45,18 @@ class Readers:
     def reader(self, account: str, limits: Usage | None = None) -> Reader:
         """The reader of an account, whose Maildir is made if it is missing."""
         index = self._index(account)
-        return Reader(
+        reader = Reader(
             account,
             index,
             limits or Usage(),
             lambda: self._announce(account),
-            lambda octets, messages: self._count(account, octets, messages),
+            lambda octets, messages: self._count(reader, octets, messages),
         )
+        return reader
+
+    def filler(self, account: str) -> Filler:
+        """The work that waits for an account: what is computed of its messages, and its text index."""
+        return Filler(self._index(account))
 
     def close(self) -> None:
         """Close what is idle."""
@@ -80,6 +86,9 @@ class Readers:
         if self._announcer is not None:
             self._announcer.announce(account)
 
-    def _count(self, account: str, octets: int, messages: int) -> None:
-        if self._quota is not None:
-            self._quota.add(account, octets, messages)
+    def _count(self, reader: Reader, octets: int, messages: int) -> None:
+        limit = reader.limits.octets
+        if self._quota is not None and limit:
+            if self._disk.exists(f"{self._store.directory(reader.account)}/{FILE}"):
+                self._quota.usage(reader.account, limit)  # only what was asked for before is counted
+            self._quota.add(reader.account, octets, messages)

@@ -88,10 +88,24 @@ def test_every_change_is_announced(readers, heard):
 
 def test_the_delivery_quota_is_told(readers):
     readers.quota.room("bob", 1000, 1)
-    box = readers.reader("bob").open("INBOX")
+    box = readers.reader("bob", Usage(octets=1000)).open("INBOX")
+    append(box, b"", flags=0)
+    readers.quota.room("bob", 1000, 1)
     append(box, b"12345", flags=8)
-    box.copy(uids(1), box)
+    box.copy(uids(2), box)
     assert readers.quota.usage("bob", 1000).octets == 10
-    box.expunge(uids(1))
+    box.expunge(uids(2))
     usage = readers.quota.usage("bob", 1000)
-    assert (usage.octets, usage.messages) == (5, 1)
+    assert (usage.octets, usage.messages) == (5, 2)
+
+
+def test_a_count_that_another_process_keeps_is_told_too(readers, tmp_path):
+    (tmp_path / "accounts/bob").mkdir(parents=True)
+    (tmp_path / "accounts/bob/maildirsize").write_text("1000S\n0 0\n")
+    append(readers.reader("bob", Usage(octets=1000)).open("INBOX"), b"12345")
+    assert (tmp_path / "accounts/bob/maildirsize").read_text() == "1000S\n0 0\n5 1\n"
+
+
+def test_without_a_limit_there_is_no_count(readers, tmp_path):
+    append(readers.reader("bob").open("INBOX"), b"12345")
+    assert not (tmp_path / "accounts/bob/maildirsize").exists()
