@@ -16,7 +16,7 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import modified
 from mailsrv.imap.message_arguments import Change, Store
 from mailsrv.imap.numbers import EMPTY, NumberSet
-from mailsrv.store.values import EVERY_FLAG, SYSTEM_FLAGS, Operation
+from mailsrv.store.values import EVERY_FLAG, SYSTEM_FLAGS, Operation, Stored
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
 from mailsrv.imapd.view import View
@@ -48,16 +48,29 @@ def store(state: State, command: Command) -> Status:
     stored = view.box.store_flags(uids, _OPERATIONS[arguments.change], word, arguments.unchanged_since)
     told = uids - stored.failed if stored.failed else uids
     modseqs = bool(state.core.enabled & {"CONDSTORE", "QRESYNC"})
-    if not arguments.silent:
+    # Where not all flags may be changed, silence would leave the client in the belief that they were.
+    silent = arguments.silent and view.box.settable == EVERY_FLAG
+    if not silent:
         # What is told now is newer than all that waits to be told.
         view.forget_changes(told)
-    if modseqs or not arguments.silent:
-        _tell(state, told, flags=not arguments.silent, modseqs=modseqs)
-    # Messages with the modseq of this command were changed by it, and need not be told as news; but when others were
-    # faster, they may have changed the same messages, of which a silent client would never hear.
-    alone = stored.before == known or not arguments.silent
-    view.sync(stored.modseq if stored.changed and alone else 0)
+    if modseqs or not silent:
+        _tell(state, told, flags=not silent, modseqs=modseqs)
+    _pass_over(view, stored, known, silent)
     return _answer(state, arguments, stored.failed, missing)
+
+
+def _pass_over(view: View, stored: Stored, known: int, silent: bool) -> None:
+    """What this command changed is no news; what others changed since the modseq `known` is."""
+    if not stored.changed:
+        return
+    alone = stored.before == known
+    if alone and not view.changed:
+        # Nothing but this command lies between the two modseqs: nothing is to be asked for.
+        view.modseq = stored.modseq
+        return
+    # Messages with the modseq of this command were changed by it; but when others were faster, they may have changed
+    # the same messages, of which a silent client would never hear.
+    view.sync(stored.modseq if alone or not silent else 0)
 
 
 def check_system_flags(names: Iterable[str]) -> None:
@@ -109,35 +122,31 @@ def _tell(state: State, uids: NumberSet, flags: bool, modseqs: bool) -> None:
 
 def _lines(view: View, rows: Sequence[Row], told: tuple[bool, bool], uid_only: bool) -> list[bytes]:
     """One response a message; `told`: flags, modseqs."""
-    text = view.flags.text
+    # Thousands of messages have few different flag words.
+    text = {word: view.flags.text(word) for word in {row[1] for row in rows}}
     if uid_only:
         match told:
             case True, True:
                 form = b"* %d UIDFETCH (FLAGS (%b) MODSEQ (%d))\r\n"
-                return [form % (uid, text(word), modseq) for uid, word, modseq in rows]
+                return [form % (uid, text[word], modseq) for uid, word, modseq in rows]
             case True, False:
-                return [b"* %d UIDFETCH (FLAGS (%b))\r\n" % (uid, text(word)) for uid, word, _ in rows]
+                return [b"* %d UIDFETCH (FLAGS (%b))\r\n" % (uid, text[word]) for uid, word, _ in rows]
         return [b"* %d UIDFETCH (MODSEQ (%d))\r\n" % (uid, modseq) for uid, _, modseq in rows]
     numbered = _number(view, rows)
     match told:
         case True, True:
             form = b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n"
-            return [form % (number, uid, text(word), modseq) for number, (uid, word, modseq) in numbered]
+            return [form % (number, uid, text[word], modseq) for number, (uid, word, modseq) in numbered]
         case True, False:
             form = b"* %d FETCH (UID %d FLAGS (%b))\r\n"
-            return [form % (number, uid, text(word)) for number, (uid, word, _) in numbered]
+            return [form % (number, uid, text[word]) for number, (uid, word, _) in numbered]
     return [b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, uid, at) for number, (uid, _, at) in numbered]
 
 
-def _number(view: View, rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
-    """Rows by ascending UID with their numbers; without those that the client does not know."""
+def _number(view: View, rows: Sequence[Row]) -> Iterable[tuple[int, Row]]:
+    """Rows by ascending UID with their numbers. The client knows all of them, for none has a UID above its largest."""
     uids = view.uids
-    at, count = 0, len(uids)
-    for row in rows:
-        uid = row[0]
-        if at >= count or uids[at] != uid:
-            at = bisect_left(uids, uid, at)
-            if at == count or uids[at] != uid:
-                continue
-        at += 1
-        yield at, row
+    start = bisect_left(uids, rows[0][0])
+    if start + len(rows) <= len(uids) and uids[start + len(rows) - 1] == rows[-1][0]:
+        return enumerate(rows, start + 1)  # neighbours
+    return [(view.number_of(row[0]), row) for row in rows]
