@@ -111,7 +111,7 @@ def test_few_trees_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_a_sender_can_make_large_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_file, "REMEMBERED", 1)
-    inner = b"Content-Type: message/rfc822; name=" + b"x" * 500 + b"\r\nContent-Description: " + b"y" * 500 + b"\r\n\r\n"
+    inner = b"Content-Type: message/rfc822; name=%b\r\nContent-Description: %b\r\n\r\n" % (b"x" * 500, b"y" * 500)
     with opened(tmp_path, inner + inner + PLAIN) as file:
         message = MessageFile(file)
         tree = message.tree
