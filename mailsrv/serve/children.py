@@ -149,7 +149,7 @@ class Children:
                 bans=services.bans,
                 slot=slot,
                 number=number,
-                workers=generation.workers,
+                workers=generation.imapd_workers if number > IMAPD else generation.workers,
                 generation=generation.number,
             )
             work = Work(context, services.build(context), channel, self._has_successor)

@@ -28,6 +28,8 @@ class Watch:
     """For all threads of a process; `run` is for a thread of its own, and ends soon after `stop`."""
 
     def __init__(self, announcements: Announcements, look_seconds: float = LOOK_SECONDS) -> None:
+        #: Is told the accounts of each announcement, behind the rings; it must not wait.
+        self.told: Callable[[set[str]], None] = lambda accounts: None
         self._announcements = announcements
         self._wait_seconds = look_seconds / _PARTS
         self._rings: dict[str, set[Ring]] = {}
@@ -66,6 +68,8 @@ class Watch:
                 rings = [ring for ring in everybody if hash(ring) % _PARTS == self._part]
         for ring in rings:
             ring()
+        if accounts:
+            self.told(accounts)
 
     def stop(self) -> None:
         """Ring no more."""

@@ -51,7 +51,8 @@ class WorkerContext:
     """Everything that a worker is given when it starts; the process has dropped its privileges already.
 
     `slot` is unique among all living processes of this data_dir (1 to counts.SLOTS - 1): queue IDs are made from it.
-    `number` is 1 to `workers` within the generation. `tls` is None without [tls].
+    `number` is 1 to `workers` of its kind within the generation (imapd behind generation.IMAPD). `tls` is None without
+    [tls].
     """
 
     config: Config

@@ -21,6 +21,7 @@ LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 CATCH_ALL: dict[str, str] = {
     "serve.handler": "the net under a session: a bug ends this session alone, with one line in the log",
     "serve.imap_handler": "the same for a session of IMAP",
+    "serve.caretaker": "the net under work that nobody waits for: a bug keeps no other account waiting",
     "serve.verbs": "the net under a request to the supervisor: a bug there must not end every session",
     "deliver.carrier": "the net under a delivery: a bug defers this message alone, with one line in the log",
     "store.filling": "the net under what is computed of a message: a bug there is raised when all others are written",

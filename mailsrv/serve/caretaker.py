@@ -1,0 +1,124 @@
+"""What can wait: one thread an imapd that does an account's work when nobody asks for it, so that nobody has to wait.
+
+After a delivery: the new files get their rows, what lists of messages need is computed, texts are indexed. When an
+account has been quiet for a while: flags are written back to the names of files, files of what was expunged go. Each
+process takes its share of the accounts, and comes to those of its share once when it starts. Work goes in small steps,
+one account after the other; who is served meanwhile does not notice more than that. Nothing is decided here.
+
+Diagnostics: raises nothing; what the store refuses and what is a bug are told, and the account waits for its next time.
+"""
+
+import threading
+import traceback
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mailsrv.errors import MailsrvError
+from mailsrv.system import events
+from mailsrv.system.clock import Clock
+from mailsrv.system.log import Log
+from mailsrv.store.readers import Readers
+from mailsrv.store.refusals import StoreRefusal
+from mailsrv.store.values import Usage
+
+PAUSE_SECONDS = 0.25  # between rounds: deliveries that come close together are one adoption
+QUIET_SECONDS = 10.0  # without news, before an account is tidied
+_STEP = 200  # messages of one step
+_TIDY = 200  # files of one step
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which accounts are this process's: `number` from 0, of `count` processes."""
+
+    number: int = 0
+    count: int = 1
+
+    def has(self, account: str) -> bool:
+        return zlib.crc32(account.encode()) % self.count == self.number
+
+
+class Caretaker:
+    """`run` is for a thread of its own, and ends soon after `stop`; `note` may be called by any."""
+
+    def __init__(self, readers: Readers, share: Share, log: Log, clock: Clock) -> None:
+        self._readers = readers
+        self._share = share
+        self._log = log
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._noted: set[str] = set()
+        self._untidy: dict[str, float] = {}  # when each was heard of last (monotonic)
+        self._stopping = False
+
+    def note(self, accounts: Iterable[str]) -> None:
+        """Something happened in these accounts."""
+        mine = [account for account in accounts if self._share.has(account)]
+        if mine:
+            with self._changed:
+                self._noted.update(mine)
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        """Work until `stop`."""
+        while not self._stopping:
+            self.work(self._wait())
+            self._pause()
+
+    def _wait(self) -> set[str]:
+        """Wait for news, or until an account has been quiet for long enough."""
+        with self._changed:
+            if not (self._noted or self._stopping):
+                self._changed.wait(QUIET_SECONDS if self._untidy else None)
+            noted, self._noted = self._noted, set()
+        return noted
+
+    def _pause(self) -> None:
+        with self._changed:
+            if not self._stopping:
+                self._changed.wait_for(lambda: self._stopping, PAUSE_SECONDS)
+
+    def work(self, noted: Iterable[str]) -> None:
+        """One round: a step for each account that was noted, then for each that has been quiet. What has more to do is
+        noted again."""
+        now = self._clock.monotonic()
+        for account in noted:
+            self._untidy[account] = now
+            if self._do(account, self._keep_up):
+                self.note([account])
+        quiet = [account for account, heard in self._untidy.items() if now - heard >= QUIET_SECONDS]
+        for account in quiet:
+            if not self._do(account, self._tidy):
+                self._untidy.pop(account, None)
+
+    def _keep_up(self, account: str) -> bool:
+        reader = self._readers.reader(account, Usage())
+        for info in reader.mailboxes():
+            if info.exists and not self._stopping:
+                reader.open(info.name)
+        return self._readers.filler(account).work(_STEP)
+
+    def _tidy(self, account: str) -> bool:
+        return self._readers.reader(account, Usage()).tidy(_TIDY)
+
+    def _do(self, account: str, step: Callable[[str], bool]) -> bool:
+        """One step; True where there is more to do."""
+        if self._stopping:
+            return False
+        try:
+            return step(account)
+        except StoreRefusal:
+            return True  # a mailbox went meanwhile
+        except MailsrvError as error:
+            events.storage(self._log, path=account, reason=str(error))
+        except Exception:
+            # The net under work that nobody waits for: a bug in one account's messages keeps no other waiting.
+            events.bug(self._log, where="caretaker", id=account, traceback=traceback.format_exc())
+        return False
