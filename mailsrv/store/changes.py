@@ -100,12 +100,16 @@ def rows(index: Index, key: Key, uids: NumberSet | None, columns: Sequence[str])
     own = columns.index("uid") if "uid" in columns else -1
     listed = ", ".join(expression for expression, _ in wanted) + (", m.uid" if own < 0 else "")
     for condition, values in selections(uids):
+        # A second condition on the lower end would not be looked up: each batch would read all before it again.
+        is_range = len(values) == 2
+        behind = "" if is_range else "AND +m.uid > ?"
         last = 0
         while True:
+            limits = (max(values[0], last + 1), values[1]) if is_range else (*values, last)
             batch = index.read(
-                f"SELECT {listed} FROM message AS m {joins} WHERE m.mailbox = ? AND m.{condition} AND m.uid > ?"
+                f"SELECT {listed} FROM message AS m {joins} WHERE m.mailbox = ? AND m.{condition} {behind}"
                 f" ORDER BY m.uid LIMIT {_BATCH}",
-                (key.id, *values, last),
+                (key.id, *limits),
             )
             yield from batch if own >= 0 else [row[:-1] for row in batch]
             if len(batch) < _BATCH:

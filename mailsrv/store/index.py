@@ -248,7 +248,7 @@ def selections(uids: NumberSet | None) -> list[tuple[str, tuple[Any, ...]]]:
     """Conditions on `uid` with their values, which together select a set (None: all); of few ranges or few UIDs each,
     in ascending order."""
     if uids is None:
-        return [("uid BETWEEN 1 AND ?", (MAX_UID,))]
+        return [("uid BETWEEN ? AND ?", (1, MAX_UID))]
     if len(uids.ranges) <= _SINGLE:
         return [("uid BETWEEN ? AND ?", pair) for pair in uids.ranges]
     found = []

@@ -88,6 +88,16 @@ def test_rows_come_by_uid_in_batches(ground, box, monkeypatch):
     assert list(box.rows(NumberSet(), ("uid",))) == []
 
 
+@pytest.mark.parametrize("size", [1, 2, 5, 100])
+def test_rows_come_in_batches(box, monkeypatch, size):
+    monkeypatch.setattr("mailsrv.store.changes._BATCH", size)
+    there = [uid for (uid,) in box.rows(None, ("uid",))]
+    monkeypatch.setattr("mailsrv.store.index._SINGLE", 1)  # sets of two ranges as lists
+    for wanted in (None, NumberSet([(2, 9)]), NumberSet([(2, 3), (5, 11)]), NumberSet([(1, 1), (3, 3), (12, 99)])):
+        expected = [uid for uid in there if wanted is None or uid in wanted]
+        assert [uid for (uid,) in box.rows(wanted, ("uid",))] == expected
+
+
 def test_every_column_can_be_asked(box):
     columns = sorted(COLUMNS)
     (row,) = box.rows(uids(2), columns)
@@ -100,7 +110,7 @@ def test_selections_cover_a_set():
     sparse = NumberSet.of(range(1, 400, 2)) | NumberSet([(1000, 50_000), (60_000, 60_001)])
     found = index.selections(sparse)
     assert len(found) == 3
-    assert index.selections(None) == [("uid BETWEEN 1 AND ?", (index.MAX_UID,))]
+    assert index.selections(None) == [("uid BETWEEN ? AND ?", (1, index.MAX_UID))]
     assert index.selections(NumberSet()) == []
 
 
