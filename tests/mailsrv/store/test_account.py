@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.errors import StorageError
-from mailsrv.store import feedback_layout, notify, quota, senders
+from mailsrv.store import feedback_layout, layout, notify, quota, senders, text_index
 from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
 
@@ -183,7 +183,12 @@ def test_mailboxes_are_the_maildir_and_what_begins_with_a_dot(tmp_path):
 def test_the_page_names_the_same_files():
     documented = set(find_tags("mailsrv-store.5", "FILES"))
     inbox = {f"{ACCOUNTS}/NAME/{name}" for name in (*LEAVES, quota.FILE)}
-    junk = {f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.Junk/{MARK}"}
+    junk = {f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.DIRECTORY", f"{ACCOUNTS}/NAME/.DIRECTORY/{MARK}"}
+    names = (
+        layout.INDEX, layout.INDEX_LOCK, f"{layout.INDEX}.damaged", layout.MAILBOXES, layout.MAILBOXES_LOCK,
+        f"{layout.MAILBOXES}.damaged", f"{layout.REMOVED}SECONDS.ID", text_index.FILE,
+    )  # fmt: skip
+    inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in names}
     feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}
     assert documented == {*inbox, *junk, *feedback, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
 
