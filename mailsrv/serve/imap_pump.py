@@ -17,7 +17,7 @@ from mailsrv.imap.events import AuthResponse, Closed, Command, Event, Need
 from mailsrv.imap.session import ServerSession
 from mailsrv.imap.situation import Offer, State
 from mailsrv.serve.imap_wire import ImapWire
-from mailsrv.serve.pump import GRACE, Surroundings
+from mailsrv.serve.pump import Surroundings
 from mailsrv.serve.wire import Expired, Gone, Wait
 
 LOGIN_SECONDS = 60.0  # wait for a command before login
@@ -148,11 +148,11 @@ class ImapPump:
         return now + self._limits.imap_idle_seconds, _TIMED_OUT, "timeout"
 
     def _drained_until(self, in_message: bool) -> float:
-        """When a worker that wants to stop ends this session."""
+        """When a worker that wants to stop ends this session at the latest; one that idles is nudged before."""
         drain = self._drain
         if drain.idle_until is None or drain.busy_until is None:
             return float("inf")
-        return drain.busy_until if in_message else min(self._clock.monotonic() + GRACE, drain.idle_until)
+        return drain.busy_until if in_message else drain.idle_until
 
     def _finish(self, quitting: bool) -> str:
         """Send what is left to say and end. Who did not log out may still be talking, and must not lose our words to a

@@ -65,6 +65,7 @@ class ImapServer:
         for name, kind in KINDS.items():
             bound = socket.create_server(("127.0.0.1", 0))
             bound.setblocking(False)
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the server's own
             self.ports[name] = bound.getsockname()[1]
             self._bound.append(BoundListener(bound, replace(ListenerConfig(kind), without_tls=name == "clear")))
         self.service.start(self._bound)

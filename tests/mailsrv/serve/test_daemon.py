@@ -104,3 +104,26 @@ def test_a_drain_ends_the_idle_ones(served: Served) -> None:
         served.daemon.drain(0, 10)
         hear(one, b"bye\r\n")
     assert threading.active_count() >= 1
+
+
+def test_many_idle_sessions_are_woken_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailsrv.serve.daemon._NUDGED_AT_ONCE", 1)
+    monkeypatch.setattr("mailsrv.serve.daemon.GRACE", 0.0)
+    made = Served(10)
+    clients = [made.client() for _ in range(6)]
+    for client in clients:
+        hear(client, b"hello\r\n")
+    ticks: list[int] = []
+
+    def count(seconds: float) -> bool:
+        ticks.append(sum(session.wire.nudged for session in made.daemon._sessions.values()))
+        return threading.Event().wait(0.001)
+
+    monkeypatch.setattr(made.daemon._drain.moved, "wait", count)
+    made.daemon.stop_accepting()
+    made.daemon.drain(600, 600)
+    for client in clients:
+        hear(client, b"bye\r\n")
+        client.close()
+    assert ticks[0] == 1
+    made.listening.close()
