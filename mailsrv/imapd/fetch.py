@@ -176,14 +176,14 @@ class _Work:
             rows = [self._complete(plan, row) for row in rows]
             columns = list(zip(*rows, strict=True))
         names = self._view.flags
-        values = [columns[0] if plan.uid_only else numbers]
+        values: list[Iterable[Any]] = [columns[0] if plan.uid_only else numbers]
         values += [columns[at] if make is None else make(names, columns[at]) for at, make in plan.values]
         if names.changed:
             self._output.put(make_flag_lines(self._view))
-        texts = map(plan.template.__mod__, zip(*values, strict=True))
         if not plan.late:
-            self._output.put(b"".join(texts))
+            self._output.put(_format_all(plan.template, values))
             return
+        texts = map(plan.template.__mod__, zip(*values, strict=True))
         if plan.whole:
             self._send_whole(plan, texts, rows)
             return
@@ -281,6 +281,18 @@ class _Work:
         if str(error) != self._logged:
             self._logged = str(error)
             events.storage(self._state.house.log, path=self._state.account, reason=self._logged)
+
+
+def _format_all(template: bytes, columns: list[Iterable[Any]]) -> bytes:
+    """The template with the first values of all columns, with the second, and so on: in one step, which takes two
+    thirds of the time of one for each."""
+    lists = [list(column) for column in columns]
+    step, count = len(lists), len(lists[0])
+    values: list[Any] = [None] * (step * count)
+    for at, column in enumerate(lists):
+        values[at::step] = column
+    octets: bytes = template * count % tuple(values)
+    return octets
 
 
 def _count(slices: Slices) -> int:
