@@ -17,6 +17,7 @@ from mailsrv.system.log import Log
 from mailsrv.system.tls import TlsInfo
 from mailsrv.config.schema import Config
 from mailsrv.store.access import Access
+from mailsrv.store.metadata import Metadata
 from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
 
@@ -119,6 +120,7 @@ class House:
     passwords: Passwords
     readers: Readers
     access: Access
+    metadata: Metadata
     watch: Watch
     throttle: Throttle
     bans: Bans

@@ -177,14 +177,11 @@ class Library:
         """Change the rights of one identifier: `edit` makes the new ones of those that were. What was granted on
         mailboxes that are no more is forgotten."""
         alive = {line.mailboxid for line in place.reader.mailboxes()}
-
-        def change(grants: dict[str, dict[str, str]]) -> None:
+        with self.access.change(place.owner) as grants:
             for mailboxid in grants.keys() - alive:
                 del grants[mailboxid]
             entries = grants.setdefault(info.mailboxid, {})
             entries[identifier] = edit(entries.get(identifier, ""))
-
-        self.access.change(place.owner, change)
 
     def _place_for(self, name: str) -> Place:
         try:
@@ -199,12 +196,9 @@ class Library:
 
     def _inherit(self, place: Place, above: MailboxInfo, names: set[str]) -> None:
         new = [info.mailboxid for info in place.reader.mailboxes() if info.name in names]
-
-        def change(grants: dict[str, dict[str, str]]) -> None:
+        with self.access.change(place.owner) as grants:
             for mailboxid in new:
                 grants.setdefault(mailboxid, {}).update(grants.get(above.mailboxid, {}))
-
-        self.access.change(place.owner, change)
 
 
 def is_of_others(name: str) -> bool:

@@ -19,6 +19,7 @@ from mailsrv.store.layout import parents
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import MailboxInfo
 from mailsrv.imapd.access import make_my_rights
+from mailsrv.imapd.metadata import make_metadata
 from mailsrv.imapd.patterns import make_matcher
 from mailsrv.imapd.state import State
 from mailsrv.imapd.status import make_status
@@ -107,6 +108,9 @@ def _send_more(state: State, arguments: List, name: str) -> None:
     if returns.my_rights:
         with suppress(NoMailbox):
             state.send(make_my_rights(state, name))
+    if returns.metadata:
+        with suppress(NoMailbox):
+            state.send(make_metadata(state, name, returns.metadata))
 
 
 def list_subscribed(state: State, command: Command) -> Answer:

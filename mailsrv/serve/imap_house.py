@@ -14,6 +14,7 @@ from mailsrv.directory.passwords import Passwords
 from mailsrv.directory.remembered import Remembered
 from mailsrv.store.access import Access
 from mailsrv.store.account import Store
+from mailsrv.store.metadata import Metadata
 from mailsrv.store.notify import WATCH, Announcer
 from mailsrv.store.quota import Quota
 from mailsrv.store.readers import Readers
@@ -37,6 +38,7 @@ def build_imap_house(context: WorkerContext, watch: Watch, wait: Callable[[float
         passwords=Remembered(passwords, clock),
         readers=Readers(disk, config.data_dir, clock, config.hostname, announcer, quota),
         access=Access(disk, config.data_dir, clock),
+        metadata=Metadata(disk, config.data_dir, clock),
         watch=watch,
         throttle=context.counts,
         bans=context.bans,

@@ -10,23 +10,21 @@ StorageError when the disk refuses; ValueError for what is no account's name.
 """
 
 import re
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from mailsrv.errors import StorageError
 from mailsrv.system.clock import Clock
-from mailsrv.system.disk import Disk, Missing, Stamp
+from mailsrv.system.disk import Disk, Stamp
 from mailsrv.store.layout import Layout
+from mailsrv.store.small_file import SmallFiles, is_old
 from mailsrv.store.values import EVERY_RIGHT
 
 DIRECTORY = "acl"
 ANYONE = "anyone"  # the identifier of every account
 NEGATIVE = "-"  # begins an identifier whose rights are taken away (RFC 4314 section 2)
 
-YOUNG_SECONDS = 2.0  # a file or directory that changed more recently may have changed again without another time
-
 _HEAD = "acl 1"
-_LIMIT = 16 << 20
 _LOCK = ".lock"
 _RIGHTS = re.compile(f"[{EVERY_RIGHT}]+")
 
@@ -44,9 +42,10 @@ class Access:
         self._data_dir = data_dir
         self._directory = f"{data_dir}/{DIRECTORY}"
         self._clock = clock
-        self._lock = threading.Lock()
+        self._files: SmallFiles[dict[str, dict[str, str]]] = SmallFiles(
+            disk, clock, parse_grants, format_grants, dict
+        )
         self._owners: tuple[Stamp, list[str]] | None = None
-        self._known: dict[str, tuple[Stamp, Grants]] = {}
 
     def owners(self) -> list[str]:
         """The accounts that share anything, sorted; one stat while nothing changes."""
@@ -57,28 +56,15 @@ class Access:
         if known is not None and known[0] == stamp:
             return known[1]
         owners = sorted(name for name in self._disk.names(self._directory) if not name.startswith("."))
-        self._owners = (stamp, owners) if self._is_old(stamp) else None
+        self._owners = (stamp, owners) if is_old(self._clock, stamp) else None
         return owners
 
     def grants(self, owner: str) -> Grants:
         """What an account has granted; nothing where its file cannot be read."""
-        path = self._path(owner)
-        stamp = self._disk.stamp(path)
-        with self._lock:
-            if stamp is None:
-                self._known.pop(owner, None)
-                return _NOTHING
-            known = self._known.get(owner)
-            if known is not None and known[0] == stamp:
-                return known[1]
         try:
-            grants: Grants = parse_grants(self._disk.read(path, _LIMIT))
-        except (Missing, ValueError):
-            grants = _NOTHING
-        if self._is_old(stamp):
-            with self._lock:
-                self._known[owner] = (stamp, grants)
-        return grants
+            return self._files.read(self._path(owner))
+        except StorageError:
+            return _NOTHING
 
     def rights(self, account: str, owner: str, mailboxid: str) -> str:
         """What an account may do with a mailbox of `owner`: letters of EVERY_RIGHT in its order, "" for nothing. What
@@ -92,36 +78,18 @@ class Access:
         denied = entries.get(NEGATIVE + account, "") + entries.get(NEGATIVE + ANYONE, "")
         return "".join(letter for letter in EVERY_RIGHT if letter in granted and letter not in denied)
 
-    def change(self, owner: str, edit: Callable[[dict[str, dict[str, str]]], None]) -> None:
-        """Change what an account has granted; durable at the end. `edit` changes the grants in place; identifiers
+    @contextmanager
+    def change(self, owner: str) -> Iterator[dict[str, dict[str, str]]]:
+        """What an account has granted, alone: what the block changes in it is durable when the block ends. Identifiers
         without rights and mailboxes without identifiers are dropped."""
         path = self._path(owner)
         self._disk.make_directories(self._directory)
-        with self._disk.lock(f"{self._directory}/{_LOCK}"):
-            grants = self._read(path)
-            before = format_grants(grants)
-            edit(grants)
-            after = format_grants(grants)
-            if after != before:
-                self._disk.replace(path, after)
-            with self._lock:
-                self._known.pop(owner, None)
-            self._owners = None
-
-    def _read(self, path: str) -> dict[str, dict[str, str]]:
-        try:
-            return parse_grants(self._disk.read(path, _LIMIT))
-        except Missing:
-            return {}
-        except ValueError as error:
-            raise StorageError(f"{path}:{error}; correct or remove it: until then it grants nothing") from error
+        with self._files.change(path, f"{self._directory}/{_LOCK}") as grants:
+            yield grants
 
     def _path(self, owner: str) -> str:
         Layout.of(self._data_dir, owner)  # a name, and no way out of the directory
         return f"{self._directory}/{owner}"
-
-    def _is_old(self, stamp: Stamp) -> bool:
-        return self._clock.now() - stamp.changed / 1e9 > YOUNG_SECONDS
 
 
 def parse_grants(octets: bytes) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from mailsrv.imapd.connection import Conversation
 from mailsrv.imapd.house import Peer
 from mailsrv.imapd.library import Library
 from mailsrv.store.access import Access
+from mailsrv.store.metadata import Metadata
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Usage
 from mailsrv.system.disk import Disk
@@ -59,6 +60,7 @@ class House:
             config=SimpleNamespace(hostname="host.example"),
             directory=directory,
             access=self.access,
+            metadata=Metadata(Disk(), str(path), self.clock),
         )
         self.count = 0
 

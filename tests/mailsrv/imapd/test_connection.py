@@ -11,6 +11,7 @@ from mailsrv.imap.session import ServerSession
 from mailsrv.imapd.connection import _ANSWERS, BANNED, TOO_MANY, TOO_MANY_HERE, Conversation
 from mailsrv.imapd.house import House, Peer
 from mailsrv.store.access import Access
+from mailsrv.store.metadata import Metadata
 from mailsrv.store.readers import Readers
 from mailsrv.system.disk import Disk
 from mailsrv.system.tls import TlsInfo
@@ -74,7 +75,7 @@ def make(tmp_path, services=None, peer=None, **limits):
     disk, data_dir = Disk(), str(tmp_path)
     house = House(
         config=config, directory=services, passwords=services, readers=Readers(disk, data_dir, clock, "mx"),
-        access=Access(disk, data_dir, clock), watch=Watch(), throttle=services, bans=services, log=FakeLog(),
+        access=Access(disk, data_dir, clock), metadata=Metadata(disk, data_dir, clock), watch=Watch(), throttle=services, bans=services, log=FakeLog(),
         clock=clock, wait=lambda seconds: None, secret=b"k", tls=True,
     )  # fmt: skip
     return Conversation(peer or Peer("S1", "imap", "192.0.2.1"), house), services, house
