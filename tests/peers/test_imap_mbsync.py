@@ -79,14 +79,14 @@ def test_pull_and_changes_on_both_sides(way, imap_house, program, tmp_path):
     check(client.store("12:14", "+FLAGS", "(\\Deleted)"))
     check(client.expunge())
     check(client.append("INBOX", "(\\Draft)", None, make_message(1, "far")))
-    check(client.create('"Far & wide"'))
-    check(client.append('"Far & wide"', None, None, make_message(2, "far")))
+    check(client.create('"Entw&APw-rfe"'))
+    check(client.append('"Entw&APw-rfe"', None, None, make_message(2, "far")))
 
     near.run()
     expect_same(near, client)
     assert near.contents().total() == 68 - 1 - 3 + 2 + 1
     assert near.contents("Lists/Summer").total() == 0
-    assert mailboxes(client) == ["Far & wide", "INBOX", "Lists/Summer", "Notes"]
+    assert mailboxes(client) == ["Entw&APw-rfe", "INBOX", "Lists", "Lists/Summer", "Notes"]
     expect_no_op(near, client)
     client.logout()
 
@@ -113,7 +113,7 @@ def test_ten_thousand_messages_there_and_back(imap_house, program, tmp_path):
 @pytest.mark.parametrize("direction", ["push", "pull"])
 def test_a_crash_in_the_middle(direction, imap_house, program, tmp_path):
     account = imap_house.new_account()
-    count = 1500
+    count = 800
     near = Mbsync(program, tmp_path, imap_house, account)
     arrived = near.maildir()
     if direction == "pull":
