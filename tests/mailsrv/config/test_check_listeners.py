@@ -68,6 +68,17 @@ def test_passwords_need_tls_or_loopback_and_a_word() -> None:
     assert len(run(ListenerConfig("submissions", without_tls=True)).faults) == 1
 
 
+def test_imap_is_as_submission() -> None:
+    assert run(ListenerConfig("imap"), ListenerConfig("imaps")).faults == []
+    assert run(ListenerConfig("imap", without_tls=True), tls=False).faults == []
+    assert len(run(ListenerConfig("imap"), tls=False).faults) == 1
+    assert len(run(ListenerConfig("imaps"), tls=False).faults) == 1
+    assert len(run(ListenerConfig("imap", "0.0.0.0", without_tls=True), tls=False).faults) == 1
+    assert len(run(ListenerConfig("imaps", without_tls=True)).faults) == 1
+    assert len(run(ListenerConfig("imap", "/run/imap")).faults) == 1
+    assert any("nobody can log in" in warning for warning in run(ListenerConfig("imap")).warnings)
+
+
 def test_mail_from_outside_without_tls_is_only_a_warning() -> None:
     assert run(at("0.0.0.0")).warnings == []
     assert run(at("127.0.0.1"), tls=False).warnings == []

@@ -45,6 +45,7 @@ def test_what_a_listener_says_of_itself() -> None:
     assert ListenerConfig("smtp", "127.9.9.9").is_loopback is True
     assert ListenerConfig("smtp", "::1").is_loopback is True
     unix = ListenerConfig("lmtp", "/run/lmtp")
+    assert [ListenerConfig(kind).is_imap for kind in ("imap", "imaps", "smtp", "lmtp")] == [True, True, False, False]
     assert (unix.is_unix, unix.is_loopback, unix.effective_port) == (True, True, 0)
 
 

@@ -11,7 +11,7 @@ from mailsrv.config.schema import Config, LimitsConfig, ListenerConfig
 from mailsrv.errors import ConfigError, Refused, StorageError
 from mailsrv.serve.children import Children, Services
 from mailsrv.serve.counts import SLOTS, Counts
-from mailsrv.serve.generation import Generation
+from mailsrv.serve.generation import IMAPD, RUNNER, Generation
 from mailsrv.serve.privileges import Identity
 from mailsrv.serve.worker import BoundListener
 from mailsrv.system.clock import SystemClock
@@ -187,3 +187,23 @@ def test_no_process_no_worker(nurse, monkeypatch):
         nursery.children.start(nursery.generation, 1)
     assert nursery.counts.claim() == 1
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_each_process_gets_its_own_listeners_and_closes_the_others(nurse):
+    with socket.socket() as imap:
+        imap.bind(("127.0.0.1", 0))
+
+        class Telling(QuietService):
+            def start(self, listeners):
+                kinds = [listener.config.kind for listener in listeners]
+                open_ones = [end.fileno() >= 0 for end in (nursery.listener.socket, imap)]
+                raise ConfigError([f"{kinds} {open_ones}"])
+
+        nursery = nurse(lambda context: Telling())
+        nursery.generation.listeners.append(BoundListener(imap, ListenerConfig("imap")))
+        told = []
+        for number in (1, IMAPD + 1, RUNNER):
+            nursery.children.start(nursery.generation, number)
+            [(_, child, _)] = nursery.reap()
+            told.append(child.reason)
+        assert told == ["['smtp'] [True, False]", "['imap'] [False, True]", "[] [False, False]"]

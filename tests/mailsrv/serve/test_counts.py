@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from mailsrv.serve.counts import PARTS, SLOTS, TOTALS, Counts
+from mailsrv.serve.counts import IMAP, PARTS, SLOTS, TOTALS, Counts
 from tests.fakes.clock import FakeClock
 
 WINDOW = 3600
@@ -28,6 +28,21 @@ def test_connections_are_counted_over_all_workers(counts):
     one.closed("192.0.2.1")
     assert two.opened("192.0.2.1") == 2
     assert counts.totals()["connections"] == 4
+
+
+def test_each_service_has_its_own_total(counts):
+    mail, imap = counts.writer(counts.claim()), counts.writer(counts.claim(), IMAP)
+    mail.opened("192.0.2.1")
+    imap.opened("192.0.2.1")
+    imap.opened("192.0.2.1")
+    assert (mail.total(), imap.total(), counts.total()) == (1, 2, 3)
+    assert mail.opened("192.0.2.1") == 4  # of one address, whatever it speaks
+
+
+def test_sessions_of_an_account_over_all_processes(counts):
+    for number in range(3):
+        counts.writer(counts.claim()).enter(f"id{number}", "imap", "192.0.2.1").account("alice")
+    assert counts.writer(counts.claim()).sessions_of("alice") == 3
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@ import dataclasses
 import os
 import socket
 
-from mailsrv.config.schema import CertificateConfig, Config, LimitsConfig, TlsConfig
-from mailsrv.serve.generation import Child, Generation, State, pairs_of
-from mailsrv.serve.worker import Channel
+from mailsrv.config.schema import CertificateConfig, Config, LimitsConfig, ListenerConfig, TlsConfig
+from mailsrv.serve.generation import IMAPD, RUNNER, Child, Generation, State, kind_of, listens, pairs_of
+from mailsrv.serve.worker import BoundListener, Channel
 from mailsrv.system.tls import Pair, fingerprint
 from tests.fakes.log import FakeLog
 
@@ -38,6 +38,26 @@ def test_it_is_ready_when_every_worker_is():
 def test_workers_are_as_many_as_cores_unless_told():
     assert Generation(1, make(), None, FakeLog(), []).workers == 2 * len(os.sched_getaffinity(0))
     assert Generation(1, make(limits=LimitsConfig(workers=7)), None, FakeLog(), []).workers == 7
+
+
+def test_imapd_only_where_there_is_something_to_listen_to():
+    imap = BoundListener(None, ListenerConfig("imap"))
+    limits = LimitsConfig(workers=2, imapd_workers=3)
+    generation = Generation(1, make(limits=limits), None, FakeLog(), [imap], has_runner=True)
+    assert generation.numbers == [1, 2, 101, 102, 103, 0]
+    assert [kind_of(number) for number in generation.numbers] == ["smtpd"] * 2 + ["imapd"] * 3 + ["runner"]
+    without = Generation(1, make(limits=limits), None, FakeLog(), [BoundListener(None, ListenerConfig("smtp"))])
+    assert without.numbers == [1, 2]
+    default = Generation(1, make(), None, FakeLog(), [imap])
+    assert default.imapd_workers == len(os.sched_getaffinity(0))
+
+
+def test_each_process_accepts_from_its_own_listeners():
+    kinds = ("smtp", "submission", "submissions", "lmtp", "imap", "imaps")
+    listeners = [ListenerConfig(kind) for kind in kinds]
+    assert [listener.kind for listener in listeners if listens(IMAPD + 1, listener)] == ["imap", "imaps"]
+    assert [listener.kind for listener in listeners if listens(1, listener)] == list(kinds[:4])
+    assert not any(listens(RUNNER, listener) for listener in listeners)
 
 
 def test_changed_certificate_files_are_seen(tmp_path):

@@ -32,6 +32,17 @@ def test_rows_are_used_again_and_show_nothing_of_their_last_session(table):
     assert table.used_octets() < 200
 
 
+def test_the_sessions_of_an_account_are_counted(table):
+    handles = [table.enter(f"id{number}", "imap", "192.0.2.1", number) for number in range(5)]
+    for handle, account in zip(handles, ("bob", "alice", "jimbob", "bob", "bobby"), strict=True):
+        handle.account(account)
+    assert [table.count(name) for name in ("bob", "alice", "jimbob", "bobby", "nobody")] == [2, 1, 1, 1, 0]
+    handles[0].leave()
+    assert table.count("bob") == 1
+    handles[3].account("")
+    assert table.count("bob") == 0
+
+
 def test_texts_that_are_too_long_are_cut(table):
     table.enter("i" * 100, "k" * 100, "c" * 100, 1).account("a" * 100)
     [session] = table.read()
