@@ -77,6 +77,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     # the network
     "socket": ("system.dns_exchange", "system.net", "system.tls", "system.notify", "system.wake", "serve."),
     "socketserver": ("serve.",),
+    # The standard library's client opens its own sockets: good enough for imports, which no message waits for.
+    "imaplib": ("system.imap_client",),
     "ssl": ("system.net", "system.tls", "serve."),
     "dns": ("system.dns", "system.dns_exchange", "system.dns_reading", "system.dns_wire"),
     # randomness

@@ -1,0 +1,71 @@
+"""An export as Maildir++: INBOX in cur and new, the other mailboxes beside them as directories that begin with a dot.
+
+Octets are those of the store, CRLF included. Flags are in the names of files, keywords as Dovecot keeps them
+(dovecot-keywords, 26 at most for each mailbox), internal dates are the files' times; `subscriptions` lists names.
+
+Diagnostics: StorageError when the disk refuses.
+"""
+
+from collections.abc import Callable, Sequence
+
+from mailsrv.system.disk import Disk
+from mailsrv.store.layout import directory_of
+from mailsrv.store.message import tail_with
+from mailsrv.store.opened import OpenMailbox
+from mailsrv.store.values import INBOX, MailboxInfo
+from mailsrv.cli.export_form import Exported, messages
+
+_LEAVES = ("tmp", "new", "cur")
+_FIRST = ord("a")
+_LETTERS = 26
+
+
+class MaildirExport:
+    """See Export."""
+
+    def __init__(self, disk: Disk, root: str, step: Callable[[], None]) -> None:
+        self._disk = disk
+        self._root = root
+        self._step = step
+        for leaf in _LEAVES:
+            disk.make_directories(f"{root}/{leaf}")
+        self._names: set[str] = set()
+
+    def write(self, info: MailboxInfo, box: OpenMailbox) -> Exported:
+        """See Export."""
+        path = self._root
+        if info.name != INBOX:
+            name = directory_of(info.name, self._names)
+            self._names.add(name)
+            path = f"{self._root}/{name}"
+            for leaf in _LEAVES:
+                self._disk.make_directories(f"{path}/{leaf}")
+            self._disk.replace(f"{path}/maildirfolder", b"")
+        letters: dict[str, str] = {}
+        count = octets = 0
+        for message in messages(box):
+            keywords = sorted(flag for flag in message.flags if flag[:1] != "\\")
+            for keyword in keywords:
+                if keyword not in letters and len(letters) < _LETTERS:
+                    letters[keyword] = chr(_FIRST + len(letters))
+            tail = tail_with("", message.word) + "".join(sorted(letters.get(one, "") for one in keywords))
+            with self._disk.open_unnamed(f"{path}/cur", 0o600) as file:
+                for piece in message.pieces():
+                    file.write([piece])
+                file.sync()
+                file.link(f"{path}/cur", message.base + tail)
+                octets += file.size
+            self._disk.set_time(f"{path}/cur/{message.base}{tail}", message.received)
+            count += 1
+            self._step()
+        self._disk.sync_directory(f"{path}/cur")
+        if letters:
+            lines = [f"{ord(letter) - _FIRST} {keyword}\n" for keyword, letter in letters.items()]
+            self._disk.replace(f"{path}/dovecot-keywords", "".join(lines).encode())
+        return Exported(info.name, count, octets)
+
+    def finish(self, infos: Sequence[MailboxInfo]) -> None:
+        """See Export."""
+        names = [directory_of(info.name)[1:].split(".") for info in infos if info.subscribed]
+        lines = ["V\t2", "", *("\t".join(levels) for levels in names), ""]
+        self._disk.replace(f"{self._root}/subscriptions", "\n".join(lines).encode())
