@@ -33,7 +33,7 @@ class MessageFile:
     """One open message. `header_size` and `structure` are what its row tells, 0 and None for nothing. `searched`: how
     many octets were looked through so far, for parts or to be decoded."""
 
-    __slots__ = ("_header_size", "_octets", "_tree", "file", "searched", "structure")
+    __slots__ = ("_found", "_header_size", "_octets", "_tree", "file", "searched", "structure")
 
     def __init__(self, file: OpenFile, header_size: int | None = 0, structure: bytes | None = None) -> None:
         self.file = file
@@ -42,6 +42,7 @@ class MessageFile:
         self._header_size = header_size or 0
         self._octets: Octets | None = None
         self._tree: Part | None = None
+        self._found: Part | None = None
 
     @property
     def octets(self) -> Octets:
@@ -84,9 +85,11 @@ class MessageFile:
         return self._tree
 
     def search(self) -> Part:
-        """Search the message for its parts."""
-        self.searched += self.file.size
-        return read_structure(self.octets)
+        """Where the parts are, with all that is known of them."""
+        if self._found is None:
+            self.searched += self.file.size
+            self._found = read_structure(self.octets)
+        return self._found
 
     def span(self, part: tuple[int, ...], text: Text) -> Span | None:
         """The octets of BODY[section]; a header whole, whatever fields of it are asked for. None where there is no such
