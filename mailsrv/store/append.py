@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mailsrv.system import entropy
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, Missing
 from mailsrv.store.adopt import own_change
 from mailsrv.store.index import Index, Key, Writing
 from mailsrv.store.message import base_name, tail_with
-from mailsrv.store.refusals import OverQuota
+from mailsrv.store.refusals import MailboxGone, OverQuota
 from mailsrv.store.rows import CUR, LEAVES, Found, insert
 from mailsrv.store.values import Incoming, Usage
 
@@ -26,6 +26,8 @@ def append(index: Index, key: Key, messages: Sequence[Incoming], limits: Usage) 
         for message in messages:
             message.file.sync()
         return _commit(index, key, messages, limits)
+    except Missing as error:
+        raise MailboxGone("the mailbox is just being deleted") from error
     finally:
         for message in messages:
             message.file.close()
@@ -48,6 +50,9 @@ def _commit(index: Index, key: Key, messages: Sequence[Incoming], limits: Usage)
                 )
                 message.file.link(directory, base + entry.tail)
                 made.append(f"{index.path(row)}/{entry.path}")
+                if not index.disk.exists(made[-1]):
+                    # The disk door has a directory open that is elsewhere by now.
+                    raise Missing(f"{made[-1]}: its mailbox was deleted")
                 found.append(entry)
                 if message.received is not None:
                     # What a later index takes the internal date from.

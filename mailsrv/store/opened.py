@@ -19,7 +19,7 @@ from mailsrv.store import adopt, changes, flags, transfer
 from mailsrv.store.append import append
 from mailsrv.store.expunge import expunge
 from mailsrv.store.index import Index, Key, MailboxRow
-from mailsrv.store.refusals import MessageGone
+from mailsrv.store.refusals import MailboxGone, MessageGone
 from mailsrv.store.rows import CUR, LEAVES
 from mailsrv.store.values import (
     EVERY_FLAG,
@@ -162,7 +162,10 @@ class OpenMailbox:
 
     def new_file(self) -> UnnamedFile:
         """A file for the octets of a message to be appended: `write` to it, and close it when it is not used."""
-        return self._index.disk.open_unnamed(f"{self._path}/{LEAVES[CUR]}")
+        try:
+            return self._index.disk.open_unnamed(f"{self._path}/{LEAVES[CUR]}")
+        except Missing as error:
+            raise MailboxGone("the mailbox was deleted") from error
 
     def append(self, messages: Sequence[Incoming]) -> list[int]:
         """Add messages, all or none; they are durable afterwards. Gives their UIDs. Raises OverQuota."""

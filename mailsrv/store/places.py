@@ -30,6 +30,8 @@ MAX_MAILBOXES = 10_000  # of one account, names that are only subscribed include
 # its deletion by more than this are delivered again when the directory is removed, and it is not removed before.
 RACE_SECONDS = 60
 
+_JUNK = ".Junk"  # where delivery puts messages, whatever was there before
+
 
 def expect(listing: Listing, name: str) -> MailboxInfo:
     """The line of a mailbox; raises NoMailbox."""
@@ -68,7 +70,10 @@ def _create_one(index: Index, listing: Listing, name: str, special_use: str) -> 
     if len(listing.lines) >= MAX_MAILBOXES:
         raise TooMany(f"an account has at most {MAX_MAILBOXES} mailboxes")
     disk, root = index.disk, index.layout.root
-    directory = directory_of(name, {*disk.names(root), *(line.directory for line in listing.lines)})
+    there = disk.names(root)
+    # Nor that of a mailbox that was just deleted: other processes may have it open still, under this name.
+    aside = {_directory_of_deleted(other) for other in there} - {_JUNK}
+    directory = directory_of(name, {*there, *aside, *(line.directory for line in listing.lines)})
     path = f"{root}/{directory}"
     disk.make_directories(path)
     disk.append(f"{path}/{MARK}", b"")
@@ -87,13 +92,19 @@ def _create_one(index: Index, listing: Listing, name: str, special_use: str) -> 
     return line
 
 
+def _directory_of_deleted(name: str) -> str:
+    """The directory that a mailbox had, by the name that it has since its deletion; "" for other names."""
+    parts = name.split(".", 3)  # removed.SECONDS.ID.DIRECTORY
+    return f".{parts[3]}" if name.startswith(REMOVED) and len(parts) == 4 else ""
+
+
 def delete(index: Index, mailboxes: Mailboxes, name: str) -> None:
     """Delete a mailbox, not those below it."""
     if name == INBOX:
         raise WrongName("INBOX cannot be deleted")
     with mailboxes.change() as listing:
         line = expect(listing, name)
-        aside = f"{REMOVED}{int(index.clock.now())}.{line.mailboxid}"
+        aside = f"{REMOVED}{int(index.clock.now())}.{line.mailboxid}{line.directory}"
         index.disk.rename(index.layout.path(line.directory), aside)
         index.disk.sync_directory(index.layout.root)
         listing.lines.remove(line)

@@ -27,20 +27,22 @@ _BLOCK = 1 << 20
 
 def copy(index: Index, source: Key, uids: NumberSet, target: Key, limits: Usage) -> list[tuple[int, int]]:
     """Copy messages, all or none: (uid, new uid), ascending."""
-    return _again(index, source, lambda: _transfer(index, source, uids, target, limits))
+    return _again(index, (source, target), lambda: _transfer(index, source, uids, target, limits))
 
 
 def move(index: Index, source: Key, uids: NumberSet, target: Key) -> list[tuple[int, int]]:
     """Move messages, all or none: (uid, new uid), ascending."""
-    return _again(index, source, lambda: _transfer(index, source, uids, target, None))
+    return _again(index, (source, target), lambda: _transfer(index, source, uids, target, None))
 
 
-def _again(index: Index, source: Key, work: Callable[[], list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """Do it; once more when another program has renamed or removed a file, which is looked up first."""
+def _again(index: Index, ends: tuple[Key, Key], work: Callable[[], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """Do it; once more when another program has renamed or removed a file, which is looked up first. MailboxGone when
+    a mailbox is just being deleted."""
     try:
         return work()
     except Missing:
-        refresh(index, source, force=True)
+        refresh(index, ends[1])
+        refresh(index, ends[0], force=True)
         return work()
 
 
@@ -59,7 +61,8 @@ def _transfer(
         keep = limits is None
         if keep and left.id == right.id:
             # Other UIDs for the same files (RFC 6851 section 3.3 leaves it open).
-            same = [Found(m.base, m.leaf, m.tail, m.flags, m.size, m.content, date) for m, date in zip(messages, dates, strict=True)]
+            pairs = zip(messages, dates, strict=True)
+            same = [Found(m.base, m.leaf, m.tail, m.flags, m.size, m.content, date) for m, date in pairs]
             new = insert(writing, left, same, index.clock.now())
             remove_moved(writing, left, messages, debris=False)
             return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]

@@ -186,7 +186,7 @@ def test_the_page_names_the_same_files():
     junk = {f"{ACCOUNTS}/NAME/.Junk", f"{ACCOUNTS}/NAME/.DIRECTORY", f"{ACCOUNTS}/NAME/.DIRECTORY/{MARK}"}
     names = (
         layout.INDEX, layout.INDEX_LOCK, f"{layout.INDEX}.damaged", layout.MAILBOXES, layout.MAILBOXES_LOCK,
-        f"{layout.MAILBOXES}.damaged", f"{layout.REMOVED}SECONDS.ID", text_index.FILE,
+        f"{layout.MAILBOXES}.damaged", f"{layout.REMOVED}SECONDS.ID.DIRECTORY", text_index.FILE,
     )  # fmt: skip
     inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in names}
     feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}

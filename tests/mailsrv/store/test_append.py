@@ -76,3 +76,15 @@ def test_a_deleted_mailbox_takes_nothing(tmp_path):
     ground.reader.delete("A")
     with pytest.raises(MailboxGone):
         box.append([Incoming(file)])
+
+
+def test_a_mailbox_that_is_just_being_deleted(tmp_path):
+    """Its directory is set aside, and its row is not forgotten yet."""
+    ground = Ground(tmp_path)
+    ground.reader.create("A")
+    box = ground.open("A")
+    file = box.new_file()
+    file.write([b"x"])
+    os.rename(f"{ground.root}/.A", f"{ground.root}/removed.1.x")
+    with pytest.raises(MailboxGone):
+        box.append([Incoming(file)])

@@ -84,6 +84,18 @@ def test_a_mailbox_of_an_old_name_is_another(ground):
     new = ground.open("a")
     assert new.uidvalidity > old.uidvalidity and new.mailboxid != old.mailboxid
     assert rows(new, "uid") == []
+    # Not the same directory: who has that open would put messages into the one that is deleted.
+    assert (old.directory, new.directory) == (".a", ".a-2")
+    ground.append(new, "y")
+    assert text_of(new, 1) == "y"
+    ground.clock.advance(100)
+    ground.tidy()
+    ground.reader.create("b/c")
+    ground.reader.delete("a")
+    ground.reader.delete("b/c")
+    ground.reader.create("a")
+    ground.reader.create("b/c")
+    assert (ground.open("a").directory, ground.open("b/c").directory) == (".a", ".b.c-2")
 
 
 def test_deleted_files_are_removed_later(ground):
@@ -212,3 +224,10 @@ def test_an_index_that_was_brought_back_begins_anew(ground):
     again = ground.open()
     assert again.uidvalidity > box.uidvalidity
     assert ground.reader.usage().messages == 1 and ground.reader.check() == []
+
+
+def test_junk_lies_where_delivery_puts_messages(ground):
+    ground.reader.create("Junk")
+    ground.reader.delete("Junk")
+    ground.reader.create("Junk")
+    assert ground.reader.find("Junk").directory == ".Junk"

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mailsrv.store.refusals import OverQuota
+from mailsrv.store.refusals import MailboxGone, OverQuota
 from mailsrv.store.values import DELETED, FLAGGED, SEEN, Operation, Usage
 from mailsrv.system.disk import CrossDevice, Disk
 
@@ -135,3 +135,13 @@ def test_nothing_to_do(ground):
     modseq = target.view()[1]
     assert box.copy(uids(99), target) == box.move(uids(), target) == []
     assert target.view()[1] == modseq
+
+
+def test_a_target_that_is_just_being_deleted(ground):
+    """Its directory is set aside, and its rows are not forgotten yet."""
+    box, target = ground.open(), ground.open("A")
+    os.rename(f"{ground.root}/.A", f"{ground.root}/removed.1.x")
+    for transfer in (box.copy, box.move):
+        with pytest.raises(MailboxGone):
+            transfer(uids(1, 2), target)
+    assert len(rows(box, "uid")) == 4
