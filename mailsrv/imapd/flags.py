@@ -88,7 +88,8 @@ def _read_word(state: State, arguments: Store) -> int:
     settable = state.selected.box.settable
     if settable != EVERY_FLAG and not word & settable and (arguments.flags or not settable):
         raise Refusal(no("the owner of this mailbox allows none of these flags", "NOPERM"))
-    if not names.knows(word):
+    names.text(word)  # reads the names anew where a bit has none yet
+    if names.changed:
         state.send(make_flag_lines(state.selected))
     return word
 
@@ -98,9 +99,6 @@ def _answer(state: State, arguments: Store, failed: NumberSet, missing: NumberSe
     code = ""
     if failed:
         code = modified(failed if arguments.uid else view.numbers_of(failed))
-        if view.gone and "QRESYNC" in state.core.enabled:
-            # There is one code in an answer, and this one must be told too (RFC 7162 section 3.2).
-            state.send(b"* OK [HIGHESTMODSEQ %d] not all is told yet\r\n" % view.gone_modseq)
     if missing and not arguments.silent:
         return no(GONE, code or "EXPUNGEISSUED")
     return ok("stored, but not where others were faster" if failed else "stored", code)

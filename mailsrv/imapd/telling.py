@@ -58,9 +58,12 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
         return answer
     if news:
         state.send(news)
-    if view.gone and answer.word is Word.OK and not answer.code and "QRESYNC" in state.core.enabled:
+    if view.gone and "QRESYNC" in state.core.enabled:
         # The client must not believe that it has been told all up to the modseqs it saw (RFC 7162 section 3.2).
-        return replace(answer, code=f"HIGHESTMODSEQ {view.gone_modseq}")
+        code = f"HIGHESTMODSEQ {view.gone_modseq}"
+        if answer.word is Word.OK and not answer.code:
+            return replace(answer, code=code)
+        state.send(b"* OK [%b] not all is told yet\r\n" % code.encode())
     return answer
 
 
