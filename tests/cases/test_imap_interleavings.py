@@ -6,11 +6,13 @@ the mailbox's messages and flags. A client with QRESYNC may lose its connection 
 again after the next SELECT (RFC 7162 section 3.2.5).
 """
 
+import random
 import re
 import tempfile
+import threading
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, currently_in_test_context, given, note, settings
 from hypothesis import strategies as st
 
 from mailsrv.imap.commands import COMMANDS
@@ -36,7 +38,7 @@ class Believer:
 
     def __init__(self, house, mailbox, enabled):
         self.house, self.mailbox, self.enabled = house, mailbox, enabled
-        self.uids, self.flags = [], {}
+        self.uids, self.flags, self.said = [], {}, []
         self.modseq = 0
         self.validity = 0
         self.connect()
@@ -72,7 +74,10 @@ class Believer:
         """Give a command and believe what it says."""
         name = " ".join(command.split()[: 2 if command.startswith("UID") else 1])
         lines = self.client.do(command.encode() + octets)
-        note(f"{id(self) % 1000} {command!r} -> {lines}")
+        said = f"{self.mailbox} {self.enabled or 'plain'}: {command!r} -> {lines}"
+        self.said.append(said)
+        if currently_in_test_context():
+            note(said)
         # REPLACE has no use of numbers any more when it expunges (RFC 8508 section 3.2).
         may_renumber = COMMANDS[name.encode()].may_renumber or name == "REPLACE"
         modseqs, highest = [], []
@@ -244,3 +249,61 @@ def test_a_number_does_not_change_under_a_command(tmp_path, enabled):
     assert not any("EXPUNGE" in line or "VANISHED" in line for line in other.do("FETCH 3 (UID FLAGS)"))
     assert "* 3 FETCH (UID 3 FLAGS (\\Seen))" in "\n".join(other.do("STORE 3 +FLAGS (\\Seen)")).replace(" MODSEQ", ")")
     assert any("EXPUNGE" in line or "VANISHED" in line for line in other.do("NOOP"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clients_at_the_same_time(tmp_path, seed):
+    """The same with threads: others come between any two statements of a command."""
+    house = House(tmp_path)
+    another = House(tmp_path, clock=house.clock)
+    house.reader().create("Work")
+    house.deliver(*[message(str(number)) for number in range(8)])
+    house.deliver(message("w"), message("x"), mailbox="Work")
+    believers = [
+        Believer(house, "INBOX", ""),
+        Believer(another, "INBOX", "QRESYNC"),
+        Believer(house, "INBOX", "CONDSTORE"),
+        Believer(another, "Work", "QRESYNC"),
+    ]
+    faults = []
+
+    def work(number):
+        chance = random.Random(seed * 10 + number)
+        try:
+            for _ in range(25):
+                perform(believers[number], choose_step(chance))
+        except BaseException as error:
+            faults.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(believers))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not faults, [believer.said[-5:] for believer in believers]
+    for believer in believers:
+        try:
+            believer.check()
+        except AssertionError as error:
+            raise AssertionError("\n".join(believer.said)) from error
+    house.readers.close()
+    another.readers.close()
+
+
+def choose_step(chance):
+    """A step, mostly STORE."""
+    one, other = chance.randrange(12), chance.randrange(12)
+    return chance.choice(
+        [
+            *[("store", chance.choice(CHANGES), chance.choice(FLAGS), one, other, chance.random() < 0.5)] * 6,
+            ("delete", one, one),
+            ("expunge",),
+            ("transfer", chance.choice(["COPY", "MOVE"]), one, one, chance.random() < 0.3),
+            ("append", chance.random() < 0.7),
+            ("noop",),
+            ("fetch", one, other),
+            ("replace", one),
+            ("lose",),
+        ]
+    )
