@@ -31,18 +31,8 @@ def fetch(state: State, command: Command) -> Answer:
     if work.unknown_encoding:
         return no("a part has a transfer encoding that is not known here", "UNKNOWN-CTE")
     if work.gone and not arguments.uid:
-        _tell_modseq(state)
         return no("some of these messages no longer exist", "EXPUNGEISSUED")
     return ok("FETCH done")
-
-
-def _tell_modseq(state: State) -> None:
-    """The client must not believe that it has been told all up to the modseqs it saw (RFC 7162 section 3.2): where the
-    answer's code says something else, it is told so here."""
-    view = state.selected
-    view.sync()
-    if view.gone and "QRESYNC" in state.core.enabled:
-        state.send(b"* OK [HIGHESTMODSEQ %d] not all is told yet\r\n" % view.gone_modseq)
 
 
 def _choose(state: State, arguments: Fetch) -> NumberSet:

@@ -17,6 +17,8 @@ from mailsrv.mail.mime import Span
 from mailsrv.imap.extended_responses import in_progress
 from mailsrv.imap.fetch_items import BinarySize, FetchItem, Item
 from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.filling import Filler
+from mailsrv.store.index import Key
 from mailsrv.store.refusals import MessageGone, TooMany
 from mailsrv.store.values import SEEN, Operation
 from mailsrv.imapd.fetch_output import Output
@@ -28,6 +30,7 @@ from mailsrv.imapd.state import State
 
 WIDE = 250  # messages of a block whose rows hold what is kept ready, 64 KiB an item at most
 NARROW = 2000
+COMPUTED = 20  # messages of a block of which nothing is kept yet, for it to be computed and kept now
 MAX_SEARCHED = 1 << 36  # octets that one command may have searched for parts, and decoded
 TELL_SECONDS = 10.0  # between two words of how far it is
 _PLACEHOLDERS: dict[str, bytes | str] = {
@@ -87,6 +90,8 @@ class Work:
         if self._marks and self._mark(rows, plan.columns.index("flags")):
             plan = make_plan(self._items_of_marked(), self._uid_only, True)
             rows = list(self._view.box.rows(uids, plan.columns))
+        if plan.ready and self._compute(plan, rows):
+            rows = list(self._view.box.rows(uids, plan.columns))
         count = _count(block)
         if len(rows) == count:
             numbers = [number for start, stop in block for number in range(start + 1, stop + 1)]
@@ -99,6 +104,19 @@ class Work:
         if plan.flags and (plan.modseq or not self._aware):
             self._view.forget_changes(uids)
         self._send_rows(plan, numbers, rows)
+
+    def _compute(self, plan: Plan, rows: list[Row]) -> bool:
+        """Have what is kept of messages computed now, where the client is faster than the background; False for a few,
+        whose files are sooner read here."""
+        waiting = [row[0] for row in rows if row[plan.header_at] is None]
+        if len(waiting) < COMPUTED:
+            return False
+        box = self._view.box
+        try:
+            return Filler(box._index).fill_from(Key(box.id, box.uidvalidity), waiting[0], len(waiting)) > 0
+        except StorageError as error:
+            self._log(error)  # an index that cannot be written can be read
+            return False
 
     def _mark(self, rows: list[Row], flags_at: int) -> bool:
         """Make messages \\Seen; False where all are, or may not become so (RFC 4314 section 4)."""

@@ -40,7 +40,8 @@ class Plan:
     `values`, each of one column: its place, and what makes its values out of it. `ready`: columns in which None means
     that the file must be asked, by place. `late`: items for the file; `separator`: what goes before the first of them.
     `whole`: the name under which the whole message is asked for, where that is the only one of them: what copies of
-    mailboxes are made with. `header_at`, `structure_at`: places of columns that help with `late`, -1 without.
+    mailboxes are made with. `header_at`, `structure_at`: places of columns that help with `late`, -1 without; with
+    `ready`, a header_size of None tells that nothing was computed of the message yet.
     """
 
     columns: tuple[str, ...]
@@ -84,12 +85,14 @@ def make_plan(items: tuple[FetchItem, ...], uid_only: bool, marks: bool) -> Plan
         columns["flags"] = None
     wholes = [item.label for item in late if isinstance(item, Section) and _is_whole(item)]
     columns |= dict.fromkeys(name for name, needs in _HINTS.items() if any(map(needs, late)))
-    names = tuple(columns)
-    template = b"* %d UIDFETCH (" if uid_only else b"* %d FETCH ("
-    template += b" ".join([one.octets for one in inline]) + (b"" if late else b")\r\n")
     must = {one.column for one in inline} & READY
     if Preview(lazy=True) in items and Preview() not in items:
         must.discard("preview")
+    if must:
+        columns["header_size"] = None
+    names = tuple(columns)
+    template = b"* %d UIDFETCH (" if uid_only else b"* %d FETCH ("
+    template += b" ".join([one.octets for one in inline]) + (b"" if late else b")\r\n")
     return Plan(
         names,
         template,

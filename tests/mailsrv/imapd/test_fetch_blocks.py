@@ -74,6 +74,29 @@ def test_what_is_computed_needs_no_file(house: House) -> None:
     assert client.do(f"FETCH 1:* {META}") == before
 
 
+def test_what_many_messages_lack_is_computed_and_kept(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = selected(house, *[message(f"{number}", body="x" * number) for number in range(12)])
+    before = client.do("FETCH 1:* (UID ENVELOPE BODYSTRUCTURE)")
+    monkeypatch.setattr(fetch_blocks, "COMPUTED", 5)
+    assert client.do("FETCH 1:4 (UID ENVELOPE BODYSTRUCTURE)")[:4] == before[:4]
+    assert client.do("FETCH 3:7,9 (UID ENVELOPE BODYSTRUCTURE)")[:6] == [*before[2:7], before[8]]
+    kept = [uid for uid, size in house.box().rows(None, ("uid", "header_size")) if size]
+    assert kept == [3, 4, 5, 6, 7, 8]  # from the first one that lacks it: the rest comes from the file
+    assert client.do("FETCH 1:* (UID ENVELOPE BODYSTRUCTURE)") == before
+
+
+def test_an_index_that_cannot_be_written(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise StorageError("no room")
+
+    client = selected(house, message("one"))
+    before = client.do("FETCH 1 ENVELOPE")
+    monkeypatch.setattr(fetch_blocks, "COMPUTED", 1)
+    monkeypatch.setattr(Filler, "fill_from", refuse)
+    assert client.do("FETCH 1 ENVELOPE") == before
+    assert len(house.log.named("storage")) == 1
+
+
 def test_what_is_too_large_to_be_kept_comes_from_the_file(house: House) -> None:
     client = selected(house, message("x" * 100_000, to="a@example.com"))
     compute(house)

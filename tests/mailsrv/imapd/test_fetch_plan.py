@@ -25,7 +25,7 @@ def test_what_rows_answer_needs_no_file() -> None:
 
 def test_ready_columns_may_be_missing() -> None:
     found = plan("(ENVELOPE BODY BODYSTRUCTURE PREVIEW)")
-    assert found.columns == ("uid", "envelope", "structure", "preview")
+    assert found.columns == ("uid", "envelope", "structure", "preview", "header_size")
     assert found.ready == ((1, "envelope"), (2, "structure"), (3, "preview"))
 
 
@@ -36,7 +36,7 @@ def test_a_lazy_preview_may_be_nothing() -> None:
 
 def test_fields_that_are_kept() -> None:
     found = plan("(BODY.PEEK[HEADER.FIELDS (Date FROM)])")
-    assert found.columns == ("uid", "fields") and not found.late
+    assert found.columns == ("uid", "fields", "header_size") and not found.late
     assert found.template == b"* %d FETCH (BODY[HEADER.FIELDS (Date FROM)] %b)\r\n"
 
 
