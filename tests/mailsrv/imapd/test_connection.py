@@ -61,7 +61,7 @@ class Services:
         return self.ban or None
 
     def account(self, login):
-        return SimpleNamespace(name="alice", scram="", quota_bytes=5000) if login.startswith("alice") else None
+        return SimpleNamespace(name="alice", scram="", quota_bytes=5000, quota_messages=0) if login.startswith("alice") else None
 
     def check(self, account, password):
         return account is not None and password == "secret"

@@ -10,11 +10,13 @@ from mailsrv.imap.answers import Refusal
 from mailsrv.imap.numbers import SAVED, NumberSet, SequenceSet
 from mailsrv.imapd.news import make_news
 from mailsrv.imapd.view import View
-from mailsrv.store.values import Changes
+from mailsrv.store.values import EVERY_FLAG, Changes
 
 
 class Box:
     """A mailbox of flag words by UID, with a log of what changed when."""
+
+    settable = EVERY_FLAG
 
     def __init__(self, count: int = 0) -> None:
         self.words: dict[int, tuple[int, int]] = {}
