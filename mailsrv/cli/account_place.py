@@ -43,7 +43,8 @@ def open_account(config: Config, login: str) -> AccountPlace:
     named too, while its mail is there."""
     become_service_user(config)
     disk, clock = Disk(), SystemClock()
-    found = Directory.from_config(config).account(login)
+    directory = Directory.from_config(config)
+    found = directory.account(login)
     name = found.name if found is not None else login.lower()
     try:
         layout = Layout.of(config.data_dir, name)
@@ -53,10 +54,10 @@ def open_account(config: Config, login: str) -> AccountPlace:
         raise Refused(f"there is no account {login} in {config.source}, and no mail of it in {ACCOUNTS}/")
     if os.path.isdir(config.data_dir) and not os.access(config.data_dir, os.R_OK | os.X_OK):
         raise Refused(f"{config.data_dir}: only root and the service user may look into it")
-    quota = Quota(disk, Store(disk, config.data_dir), clock)
+    quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock)
-    limit = found.quota_bytes if found is not None else 0
-    if limit and disk.exists(layout.root):
-        quota.usage(name, limit)  # what is not known is not counted on
+    limits = Usage(found.quota_bytes, found.quota_messages) if found is not None else Usage()
+    if limits != Usage() and disk.exists(layout.root):
+        quota.usage(name, limits.octets)  # what is not known is not counted on
     readers = Readers(disk, config.data_dir, clock, config.hostname, announcer, quota)
-    return AccountPlace(config, disk, layout, readers.reader(name, Usage(octets=limit)))
+    return AccountPlace(config, disk, layout, readers.reader(name, limits))

@@ -63,12 +63,13 @@ def build_house(config: Config, traces: Traces, resolver: Resolver, clock: Clock
     def watch() -> Watched:
         return traces.transcript.watch(lookups())
 
+    directory = Directory.from_config(config)
     return House(
         config=config,
-        directory=Directory.from_config(config),
+        directory=directory,
         passwords=_NoPasswords(),
         delivery=_Keeping(traces),
-        quota=_Rooms(Quota(disk, Store(disk, config.data_dir), clock), traces),
+        quota=_Rooms(Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages), traces),
         space=_Space(),
         throttle=_Uncounted(),
         bans=_open_bans(config, disk, clock, traces),

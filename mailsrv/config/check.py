@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from mailsrv.errors import GrammarError
 from mailsrv.system.dns_servers import parse_nameserver
-from mailsrv.config.check_accounts import check_accounts
+from mailsrv.config.check_accounts import check_accounts, check_quotas
 from mailsrv.config.check_checks import (
     check_contact,
     check_filter,
@@ -154,6 +154,7 @@ CHECKS: tuple[Callable[[Config, Complaints], None], ...] = (
     check_domains,
     check_delimiter,
     check_accounts,
+    check_quotas,
     check_domain_aliases,
     check_aliases,
     check_catch_all,

@@ -1,4 +1,4 @@
-"""Checks of [[accounts]]: names, addresses and the two forms in which a password is kept.
+"""Checks of [[accounts]] and [[quotas]]: names, addresses and the two forms in which a password is kept.
 
 Hashes are only parsed here (RFC 9106 and the PHC string form; RFC 5803 and RFC 7677 for SCRAM), never computed.
 
@@ -48,6 +48,23 @@ def check_accounts(config: Config, complaints: Complaints) -> None:
             text = getattr(account, key)
             if text and not complaints.hit((*path, key)) and (reason := explain(text)):
                 complaints.add((*path, key), f"{reason}, make it with mailsrv passwd")
+
+
+def check_quotas(config: Config, complaints: Complaints) -> None:
+    """Every domain is one of ours, and there once."""
+    domains = {domain_key(domain) for domain in config.domains}
+    seen: set[str] = set()
+    for index, row in enumerate(config.quotas):
+        for at, text in enumerate(row.domains):
+            path: KeyPath = ("quotas", index, "domains", at)
+            domain = domain_key(text)
+            if complaints.hit(path) or complaints.hit(("quotas", index)):
+                continue
+            if domain not in domains and not complaints.hit(("domains",)):
+                complaints.add(path, f'"{text}" is not one of domains, add it there or correct it')
+            elif domain in seen:
+                complaints.add(path, f'"{text}" is there twice, remove one of them')
+            seen.add(domain)
 
 
 def _check_name(account: AccountConfig, path: KeyPath, names: set[str], complaints: Complaints) -> None:

@@ -36,7 +36,17 @@ class AccountConfig:
     addresses: list[str] = key(REQUIRED, "the account's addresses, each in one of domains")
     password_hash: str = key("", "argon2id hash from `mailsrv passwd`; without it nobody can log in", secret=True)
     scram_sha_256: str = key("", "SCRAM-SHA-256 key from `mailsrv passwd`", secret=True)
-    quota_bytes: int = key(0, "octets the account may store; 0: limits.quota_bytes", low=0)
+    quota_bytes: int = key(0, "octets the account may store; 0: that of its domain in quotas, or of limits", low=0)
+    quota_messages: int = key(0, "messages the account may store; 0: likewise", low=0)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaConfig:
+    """[[quotas]]"""
+
+    domains: list[str] = key(REQUIRED, "some of the domains: holds for accounts whose first address is there")
+    quota_bytes: int = key(0, "octets each of them may store; 0: limits.quota_bytes", low=0)
+    quota_messages: int = key(0, "messages each of them may store; 0: limits.quota_messages", low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,7 @@ class LimitsConfig:
 
     message_size: int = key(50_000_000, "octets of one message", low=1024)
     quota_bytes: int = key(0, "octets an account may store unless it says otherwise; 0: no quota", low=0)
+    quota_messages: int = key(0, "messages an account may store unless it says otherwise; 0: no quota", low=0)
     recipients: int = key(1000, "recipients of one message", low=1)
     command_line: int = key(4096, "octets of a command line", low=512)
     text_line: int = key(65536, "octets of one line of a message", low=998)
@@ -291,6 +302,7 @@ class Config:
     domain_aliases: dict[str, str] = key({}, "domain -> one of domains that it is another name of")
     catch_all: dict[str, str] = key({}, "domain -> account or address that gets mail for unknown users")
     accounts: list[AccountConfig] = key([], "who has a mailbox")
+    quotas: list[QuotaConfig] = key([], "what accounts of a domain may store")
     listeners: list[ListenerConfig] = key([], "where the server listens")
     tls: TlsConfig = key(TlsConfig(), "certificates")
     limits: LimitsConfig = key(LimitsConfig(), "bounds")

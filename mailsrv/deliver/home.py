@@ -127,7 +127,7 @@ class Home:
 
     def _has_room(self, account: str, size: int) -> bool:
         known = self._directory.account(account)
-        return known is None or not known.quota_bytes or self._room(account, known.quota_bytes, size)
+        return known is None or self._room(account, known.quota_bytes, size)
 
     def _queue_rest(self, job: Job, index: int, rest: tuple[Recipient, ...]) -> None:
         """Queue what an address stands for and was not delivered here, once: the ID follows from the message's."""

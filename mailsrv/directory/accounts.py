@@ -18,18 +18,20 @@ from mailsrv.system.clock import Clock, SystemClock
 from mailsrv.mail.address import Address, domain_key, parse_address
 from mailsrv.mail.srs import Srs, is_srs
 from mailsrv.config.routes import Routes, Step
-from mailsrv.config.schema import Config
+from mailsrv.config.schema import AccountConfig, Config, LimitsConfig, QuotaConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account. `scram` is the text of its SCRAM-SHA-256 key; `quota_bytes` is what holds for it, 0 for no quota."""
+    """One account. `scram` is the text of its SCRAM-SHA-256 key; `quota_bytes` and `quota_messages` are
+    what holds for it: its own, or that of the domain of its first address, or that of all; 0 for no quota."""
 
     name: str
     addresses: tuple[Address, ...]
     password_hash: str = ""
     scram: str = ""
     quota_bytes: int = 0
+    quota_messages: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Directory:
                 tuple(parse_address(text) for text in account.addresses),
                 account.password_hash,
                 account.scram_sha_256,
-                account.quota_bytes or config.limits.quota_bytes,
+                *_find_quota(config, account),
             )
             for account in config.accounts
         }
@@ -113,6 +115,11 @@ class Directory:
         domain = self._routes.domain_aliases.get(domain_key(address.domain))
         step = self._routes.table.get(Address(address.local_part, domain or address.domain).key)
         return self._accounts.get(step.account) if step is not None else None
+
+    def most_messages(self, name: str) -> int:
+        """How many messages an account may have, by its name; 0 for any number."""
+        account = self._accounts.get(name)
+        return account.quota_messages if account is not None else 0
 
     def is_local(self, domain: str) -> bool:
         """Whether mail for a domain is delivered here (domain aliases too)."""
@@ -152,3 +159,13 @@ class Directory:
         if ends.accounts or ends.remote:
             return Expansion(True, True, ends.accounts, ends.remote, step.rule)
         return Expansion(False, True, rule="too_deep" if ends.fault in ("too_deep", "too_many") else "unknown")
+
+
+def _find_quota(config: Config, account: AccountConfig) -> tuple[int, int]:
+    """Octets and messages of an account: what is said nearest to it, each by itself."""
+    domain = domain_key(account.addresses[0].rpartition("@")[2]) if account.addresses else ""
+    rows: list[AccountConfig | QuotaConfig | LimitsConfig] = [account]
+    rows += [row for row in config.quotas if domain in map(domain_key, row.domains)]
+    rows.append(config.limits)
+    octets = next((row.quota_bytes for row in rows if row.quota_bytes), 0)
+    return octets, next((row.quota_messages for row in rows if row.quota_messages), 0)

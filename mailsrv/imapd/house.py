@@ -37,7 +37,7 @@ class Peer:
 
 
 class Account(Protocol):
-    """An account as the directory knows it; `quota_bytes` is what holds for it, 0 for no quota."""
+    """An account as the directory knows it; `quota_bytes` and `quota_messages` hold for it, 0 for no quota."""
 
     @property
     def name(self) -> str: ...
@@ -45,6 +45,8 @@ class Account(Protocol):
     def scram(self) -> str: ...
     @property
     def quota_bytes(self) -> int: ...
+    @property
+    def quota_messages(self) -> int: ...
 
 
 class Directory(Protocol):

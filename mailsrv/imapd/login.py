@@ -89,7 +89,7 @@ def make_library(house: House, account: str) -> Library:
 
     def limits_of(name: str) -> Usage | None:
         found = house.directory.account(name)
-        return None if found is None else Usage(octets=found.quota_bytes)
+        return None if found is None else Usage(found.quota_bytes, found.quota_messages)
 
     def find_reader(name: str) -> Reader | None:
         limits = limits_of(name)

@@ -92,10 +92,10 @@ def _has_room(state: State, transaction: Transaction, expansion: Expansion) -> b
     room = bool(expansion.remote)
     for name in expansion.accounts:
         account = house.directory.account(name)
-        limit = account.quota_bytes if account else 0
-        if limit:
-            transaction.quotas[name] = limit
-        room = room or not limit or house.quota.room(name, limit, size)
+        limited = account is not None and bool(account.quota_bytes or account.quota_messages)
+        if account is not None and limited:
+            transaction.quotas[name] = account.quota_bytes
+        room = room or not limited or house.quota.room(name, transaction.quotas[name], size)
     return room
 
 

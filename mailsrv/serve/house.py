@@ -64,7 +64,7 @@ def build_house(context: WorkerContext, wait: Callable[[float], None]) -> House:
     directory = Directory.from_config(config)
     store = Store(disk, config.data_dir)
     store.prepare(*(account.name for account in config.accounts))
-    quota = Quota(disk, store, clock)
+    quota = Quota(disk, store, clock, directory.most_messages)
     waker = Waker()
     spool = Spool(disk, config.data_dir, waker)
     announcer = Announcer(f"{config.data_dir}/run/watch", disk, clock, waker)

@@ -31,10 +31,11 @@ def build_imap_house(context: WorkerContext, watch: Watch, wait: Callable[[float
     checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, PASSWORD_WAIT, clock)
     passwords = Passwords(checks, [account.password_hash for account in config.accounts])
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock, Waker())
-    quota = Quota(disk, Store(disk, config.data_dir), clock)
+    directory = Directory.from_config(config)
+    quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     return House(
         config=config,
-        directory=Directory.from_config(config),
+        directory=directory,
         passwords=Remembered(passwords, clock),
         readers=Readers(disk, config.data_dir, clock, config.hostname, announcer, quota),
         access=Access(disk, config.data_dir, clock),

@@ -90,7 +90,7 @@ def _home(place: Place, doors: tuple[Disk, Directory, Spool, Waker]) -> Callable
     config, clock = place.config, place.clock
     disk, directory, spool, waker = doors
     store = Store(disk, config.data_dir)
-    quota = Quota(disk, store, clock)
+    quota = Quota(disk, store, clock, directory.most_messages)
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock, waker)
     local = LocalDelivery(disk, store, spool, quota, announcer, place.log, clock, config.hostname)
     return Home(local, directory, spool, clock, place.log, quota.room).deliver

@@ -1,15 +1,17 @@
 """Quota by the file `maildirsize` of Maildir++: what an account stores, counted at each delivery, recounted in doubt.
 
-The first line is the limit (`<octets>S`), each further line what was added: octets and messages. Every program that
-knows Maildir++ appends to the same file. The count serves until there is an index and is allowed to be off by what
-arrives during a recount; the next recount corrects it. It is never synced: it can always be made again. Only accounts
-with a limit have the file.
+The first line is the limit (`<octets>S`, `<messages>C`, or both with a comma), each further line what was added: octets
+and messages. Every program that knows Maildir++ appends to the same file. The count serves until there is an index and
+is allowed to be off by what arrives during a recount; the next recount corrects it. It is never synced: it can always
+be made again. Only accounts with a limit have the file.
 
 Diagnostics: `room` raises StorageError when the Maildir cannot be read; a file that is damaged, too long or of another
 limit is made again. `add` raises StorageError when the disk refuses.
 """
 
+import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailsrv.store.account import Store
@@ -24,19 +26,39 @@ OLD_SECONDS = 900  # an account over its limit is recounted when its file is old
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a maildirsize said when it had this stamp. `additions` counts its lines after the first two."""
+    """What a maildirsize said when it had this stamp. `additions` counts its lines after the first two. `limit` octets
+    and `most` messages may be there; 0: no limit."""
 
     stamp: Stamp | None
     limit: int
     octets: int
     messages: int
     additions: int
+    most: int = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether there is room for one more message of `size` octets; of size 0: for any at all."""
+        fits = not self.limit or self.octets + max(size, 1) <= self.limit
+        return fits and (not self.most or self.messages < self.most)
+
+
+_HEAD = re.compile(rb"(?:(\d{1,18})S)?(?:(?:^|,)(\d{1,18})C)?")
+
+
+def _no_limit(account: str) -> int:
+    return 0
 
 
 class Quota:
-    """The quotas of one process's accounts; thread-safe. Reading costs one stat while a file does not change."""
+    """The quotas of one process's accounts; thread-safe. Reading costs one stat while a file does not change.
 
-    def __init__(self, disk: Disk, store: Store, clock: Clock) -> None:
+    `most_messages` gives how many messages an account may have, 0 for any number; octets come with each question.
+    """
+
+    def __init__(
+        self, disk: Disk, store: Store, clock: Clock, most_messages: Callable[[str], int] = _no_limit
+    ) -> None:
+        self._most_messages = most_messages
         self._disk = disk
         self._store = store
         self._clock = clock
@@ -44,14 +66,14 @@ class Quota:
         self._recounting = threading.Lock()  # one recount at a time: it reads every name of a Maildir
 
     def room(self, account: str, limit: int, size: int) -> bool:
-        """Whether `size` octets more stay within `limit` octets. Limit 0: none; size 0: any room at all."""
-        if not limit:
+        """Whether one more message of `size` octets stays within `limit` octets, and within the account's number of
+        messages. Limit 0: none; size 0: any room at all."""
+        if not limit and not self._most_messages(account):
             return True
-        usage = self._read(account, limit) or self._recount(account, limit)
-        wanted = max(size, 1)
-        if usage.octets + wanted > limit and self._is_doubtful(usage):
-            usage = self._recount(account, limit)
-        return usage.octets + wanted <= limit
+        usage = self.usage(account, limit)
+        if not usage.takes(size) and self._is_doubtful(usage):
+            usage = self._recount(account, (limit, self._most_messages(account)))
+        return usage.takes(size)
 
     def add(self, account: str, size: int, messages: int = 1) -> None:
         """Count a delivered message of `size` octets, if the account has a limit (`room` was asked before)."""
@@ -64,7 +86,8 @@ class Quota:
 
     def usage(self, account: str, limit: int) -> Usage:
         """What the account stores."""
-        return self._read(account, limit) or self._recount(account, limit)
+        bounds = (limit, self._most_messages(account))
+        return self._read(account, bounds) or self._recount(account, bounds)
 
     def _path(self, account: str) -> str:
         return f"{self._store.directory(account)}/{FILE}"
@@ -74,12 +97,12 @@ class Quota:
         changed = usage.stamp.changed / 1e9 if usage.stamp else 0.0
         return usage.additions > 0 or abs(self._clock.now() - changed) > OLD_SECONDS
 
-    def _read(self, account: str, limit: int) -> Usage | None:
+    def _read(self, account: str, bounds: tuple[int, int]) -> Usage | None:
         """What the file says; None when it is not there or cannot be trusted."""
         path = self._path(account)
         stamp = self._disk.stamp(path)
         known = self._known.get(account)
-        if known is not None and known.stamp == stamp and known.limit == limit:
+        if known is not None and known.stamp == stamp and (known.limit, known.most) == bounds:
             return known
         if stamp is None or stamp.size > MAX_OCTETS:
             return None
@@ -87,17 +110,17 @@ class Quota:
             usage = parse(self._disk.read(path, 2 * MAX_OCTETS), stamp)
         except (Missing, ValueError):
             return None
-        if usage.limit != limit:
+        if (usage.limit, usage.most) != bounds:
             return None
         self._known[account] = usage
         return usage
 
-    def _recount(self, account: str, limit: int) -> Usage:
+    def _recount(self, account: str, bounds: tuple[int, int]) -> Usage:
         """Count what lies in all mailboxes and write the file anew."""
         before = self._known.get(account)
         with self._recounting:
             known = self._known.get(account)
-            if known is not None and known is not before and known.limit == limit:
+            if known is not None and known is not before and (known.limit, known.most) == bounds:
                 return known  # another thread has counted while this one waited
             octets = messages = 0
             for mailbox in self._store.mailboxes(account):
@@ -107,8 +130,8 @@ class Quota:
                     messages += len(sizes)
             path = self._path(account)
             if self._disk.exists(self._store.directory(account)):
-                self._disk.replace(path, f"{limit}S\n{octets} {messages}\n".encode())
-            usage = Usage(self._disk.stamp(path), limit, octets, messages, 0)
+                self._disk.replace(path, f"{_format_head(bounds)}\n{octets} {messages}\n".encode())
+            usage = Usage(self._disk.stamp(path), bounds[0], octets, messages, 0, bounds[1])
             self._known[account] = usage
             return usage
 
@@ -130,14 +153,18 @@ class Quota:
         return sizes
 
 
+def _format_head(bounds: tuple[int, int]) -> str:
+    return ",".join(f"{number}{unit}" for number, unit in zip(bounds, "SC", strict=True) if number)
+
+
 def parse(octets: bytes, stamp: Stamp | None = None) -> Usage:
-    """Read a maildirsize; ValueError when it is damaged, torn or of a limit that counts messages too."""
+    """Read a maildirsize; ValueError when it is damaged, torn or of a limit that is not ours."""
     lines = octets.split(b"\n")
     if lines.pop() or not lines:
         raise ValueError("the last line has no end")
-    head = lines[0].strip()
-    if head[-1:] != b"S":
-        raise ValueError("the first line is not a limit in octets")
+    head = _HEAD.fullmatch(lines[0].strip())
+    if head is None or not head[0]:
+        raise ValueError("the first line is not a limit in octets and messages")
     total = count = 0
     for line in lines[1:]:
         size, number = line.split()
@@ -145,4 +172,4 @@ def parse(octets: bytes, stamp: Stamp | None = None) -> Usage:
         count += int(number)
     if total < 0 or count < 0:
         raise ValueError("less than nothing")
-    return Usage(stamp, int(head[:-1]), total, count, max(len(lines) - 2, 0))
+    return Usage(stamp, int(head[1] or 0), total, count, max(len(lines) - 2, 0), int(head[2] or 0))

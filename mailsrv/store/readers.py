@@ -88,7 +88,7 @@ class Readers:
 
     def _count(self, reader: Reader, octets: int, messages: int) -> None:
         limit = reader.limits.octets
-        if self._quota is not None and limit:
+        if self._quota is not None and (limit or reader.limits.messages):
             if self._disk.exists(f"{self._store.directory(reader.account)}/{FILE}"):
                 self._quota.usage(reader.account, limit)  # only what was asked for before is counted
             self._quota.add(reader.account, octets, messages)

@@ -27,7 +27,12 @@ def message(subject="hello", body="text", **fields):
     return "\r\n".join([*lines, "", body, ""]).encode()
 
 
-ACCOUNTS = {name: SimpleNamespace(name=name, quota_bytes=0) for name in ("alice", "bob", "carol")}
+# Carol has little room: 4 KiB, three messages.
+QUOTAS = {"alice": Usage(), "bob": Usage(), "carol": Usage(4096, 3)}
+ACCOUNTS = {
+    name: SimpleNamespace(name=name, quota_bytes=quota.octets, quota_messages=quota.messages)
+    for name, quota in QUOTAS.items()
+}
 
 
 class Watch:
@@ -65,7 +70,7 @@ class House:
         self.count = 0
 
     def reader(self, account="alice"):
-        return self.readers.reader(account, self.limits)
+        return self.readers.reader(account, QUOTAS.get(account) if self.limits == Usage() else self.limits)
 
     def library(self, account="alice"):
         return Library(self.reader(account), lambda name: self.reader(name) if name in ACCOUNTS else None, self.access)

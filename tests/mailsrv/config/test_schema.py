@@ -95,6 +95,6 @@ def test_the_manual_has_every_type_and_default() -> None:
                 assert key.metadata.get(bound, 0) in (0, 1, 65535, *map(int, re.findall(r"\d+", text))), name
             seen += 1
     assert seen == sum(len(dataclasses.fields(table)) for table in TABLES) - len(
-        ["source", "accounts", "listeners", "tls", "limits", "bans", "privileges", "log", "dns"]
+        ["source", "accounts", "quotas", "listeners", "tls", "limits", "bans", "privileges", "log", "dns"]
         + ["queue", "routes", "reports", "dkim", "checks", "spf", "arc", "dmarc", "greylist", "dnsbl", "filter"]
     )

@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 
 
 class ImapServer:
-    """Listeners by our name (`ports`), accounts alice and bob with PASSWORD."""
+    """Listeners by our name (`ports`), accounts alice, bob and carol with PASSWORD; carol may store 4 KiB and three messages."""
 
     def __init__(self, directory: Path, limits: LimitsConfig | None = None, bans: BansConfig | None = None) -> None:
         self.data_dir = directory / "data"
@@ -40,7 +40,11 @@ class ImapServer:
             hostname="mx.example.org",
             data_dir=str(self.data_dir),
             domains=["example.org"],
-            accounts=[SmtpServer._account(name, f"{name}@example.org") for name in ("alice", "bob")],
+            accounts=[
+                SmtpServer._account("alice", "alice@example.org"),
+                SmtpServer._account("bob", "bob@example.org"),
+                replace(SmtpServer._account("carol", "carol@example.org"), quota_bytes=4096, quota_messages=3),
+            ],
             bans=bans or BansConfig(),
             tls=TlsConfig(*pair),
             limits=limits or LimitsConfig(),
