@@ -1,4 +1,4 @@
-"""A mailsrv with IMAP on three free ports for the clients that people use, and what its tests compare: octets and flags.
+"""A mailsrv with IMAP on three free ports for the clients that people use, and what is compared: octets and flags.
 
 The server is looked at as its clients do, through Python's own imaplib; only messages that lie there before the first
 look are put into an account's new/ as files, as a delivery does it. Nothing here reads the index.
@@ -181,7 +181,7 @@ def make_message(number: int, subject: str = "message", newline: str = "\r\n") -
     text = [f"This is line {line} of {subject} {number}, gr\u00fcezi." for line in range(number % 40 + 1)]
     plain = ["Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit", "", *text]
     if number % 10 == 3:
-        attached = ["Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", "AAEC" * 19] * 1
+        attached = ["Content-Type: application/octet-stream", "Content-Transfer-Encoding: base64", "", "AAEC" * 19]
         fields.append('Content-Type: multipart/mixed; boundary="b1"')
         plain = ["", "--b1", *plain, "--b1", *attached, *["AAEC" * 19] * (number % 100), "--b1--"]
     return newline.join([*fields, *plain, ""]).encode()
