@@ -21,7 +21,7 @@ from mailsrv.serve import verbs
 from mailsrv.serve.backoff import Backoff
 from mailsrv.serve.children import Children
 from mailsrv.serve.control import Answer, ControlServer, Reply, Request, refuse
-from mailsrv.serve.generation import Child, Generation, State, kind_of
+from mailsrv.serve.generation import IMAPD, Child, Generation, State, kind_of
 from mailsrv.serve.listeners import close_listeners, name_of
 from mailsrv.serve.opening import Opening
 from mailsrv.serve.premises import CONTROL
@@ -146,7 +146,7 @@ class Supervisor:
             self._note(0, "backoff", str(error), kind_of(number))
             self._timers.after(self._backoffs[number].died(True), lambda: self._start(generation, number))
             return
-        self._note(child.pid, "started", f"{number}, generation {generation.number}", kind_of(number))
+        self._note(child.pid, "started", f"{number % IMAPD}, generation {generation.number}", kind_of(number))
         self._selector.register(
             child.channel.end, selectors.EVENT_READ, lambda: self._hear(generation, child)
         )
@@ -164,7 +164,8 @@ class Supervisor:
                 child.reason = rest
             elif word == "ready":
                 child.state = State.READY
-                self._note(child.pid, "ready", f"{child.number}, generation {generation.number}", kind_of(child.number))
+                place = f"{child.number % IMAPD}, generation {generation.number}"
+                self._note(child.pid, "ready", place, kind_of(child.number))
                 if generation is self.coming and generation.is_ready():
                     self._change_over(generation)
 
@@ -203,7 +204,7 @@ class Supervisor:
     def _drain(self, generation: Generation, idle: float, busy: float) -> None:
         for child in generation.children.values():
             if child.state is not State.DRAINING:
-                place = f"{child.number}, generation {generation.number}"
+                place = f"{child.number % IMAPD}, generation {generation.number}"
                 self._note(child.pid, "draining", place, kind_of(child.number))
             child.state = State.DRAINING
         self.children.tell(f"drain {idle:g} {busy:g}", generation)
@@ -259,7 +260,8 @@ class Supervisor:
         if early and generation is self.coming:
             self._deaths += 1
             if self.current is not None or self._deaths >= STARTS:
-                self._give_up_on(generation, child.reason or f"worker {child.number} {_say(code)}")
+                name = f"{kind_of(child.number)} {child.number % IMAPD}"
+                self._give_up_on(generation, child.reason or f"{name} {_say(code)}")
                 return
         delay = self._backoffs[child.number].died(early)
         self._note(child.pid, "backoff", f"its successor starts in {delay:.1f} s", kind_of(child.number))

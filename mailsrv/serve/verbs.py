@@ -12,7 +12,7 @@ from mailsrv import __version__
 from mailsrv.errors import MailsrvError
 from mailsrv.serve.bans import Ban, parse_network
 from mailsrv.serve.control import Answer, Reply, Request, refuse
-from mailsrv.serve.generation import kind_of
+from mailsrv.serve.generation import IMAPD, kind_of
 from mailsrv.serve.listeners import name_of
 from mailsrv.system import events
 
@@ -44,7 +44,7 @@ def _status(supervisor: "Supervisor", _request: Request, reply: Reply) -> None:
     workers = [
         {
             "kind": kind_of(child.number),
-            "number": child.number,
+            "number": child.number % IMAPD,
             "generation": generation.number,
             "pid": child.pid,
             "state": child.state.value,

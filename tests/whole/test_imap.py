@@ -24,19 +24,23 @@ workers = 1
 imapd_workers = 2
 drain_seconds = 5
 free_bytes = 0
-{limits}
 [bans]
-failures = 3
+failures = {failures}
 """
+
+
+def start(make_server, failures: int = 3) -> Running:
+    port = free_port()
+    more = MORE.format(imap=port, failures=failures)
+    running = make_server(accounts=f'password_hash = "{HASH}"\n', more=more)
+    running.imap = port
+    running.start()
+    return running
 
 
 @pytest.fixture
 def server(make_server):
-    port = free_port()
-    running = make_server(accounts=f'password_hash = "{HASH}"\n', more=MORE.format(imap=port, limits=""))
-    running.imap = port
-    running.start()
-    return running
+    return start(make_server)
 
 
 def log_in(server: Running) -> imaplib.IMAP4:
@@ -131,10 +135,8 @@ def test_a_killed_worker_is_replaced_and_costs_its_sessions_only(server) -> None
     assert wait_until(read, "an imapd serves again") == [b"1"]
 
 
-def test_wrong_passwords_are_banned_as_everywhere(server) -> None:
-    more = MORE.format(imap=server.imap, limits="").replace("failures = 3", "failures = 1")
-    server.write(accounts=f'password_hash = "{HASH}"\n', more=more)
-    assert server.ask("reload")["ok"]
+def test_wrong_passwords_are_banned_as_everywhere(make_server) -> None:
+    server = start(make_server, failures=1)
     client = imaplib.IMAP4("127.0.0.1", server.imap, timeout=DEADLINE)
     with pytest.raises(imaplib.IMAP4.abort):
         client.login("alice", "wrong")
