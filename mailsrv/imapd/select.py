@@ -63,7 +63,8 @@ def _resynchronize(state: State, view: View, known: Qresync) -> None:
     if known.uidvalidity != view.box.uidvalidity:
         return
     changes = view.box.changes(known.modseq)
-    vanished = changes.vanished & NumberSet([(1, max(view.uidnext - 1, 1))])
+    # What goes right now still has its number here: it is told later, with VANISHED that takes the number away.
+    vanished = changes.vanished & NumberSet([(1, max(view.uidnext - 1, 1))]) - NumberSet.of_sorted(view.uids)
     if known.known_uids is not None:
         vanished = vanished & known.known_uids
     if vanished:

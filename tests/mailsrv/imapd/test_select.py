@@ -1,5 +1,6 @@
 """SELECT, CLOSE and their kin, beyond the dialogs of tests/cases/imap: select, close, unselect, condstore, qresync."""
 
+from mailsrv.store.opened import OpenMailbox
 from tests.fakes.imap_client import House, message
 
 
@@ -50,3 +51,25 @@ def test_new_messages_are_among_what_qresync_tells(tmp_path) -> None:
         f"* 2 FETCH (UID 2 FLAGS () MODSEQ ({client.state.view.modseq}))"
     ]
     assert not [line for line in heard if "VANISHED" in line]
+
+
+def test_what_goes_while_a_mailbox_is_selected_is_told_once(tmp_path, monkeypatch) -> None:
+    """Between the look at the mailbox and the look at what has changed, another session expunges a message."""
+    house = House(tmp_path)
+    house.deliver(*[message()] * 3)
+    other = house.client(selected="INBOX")
+    client = house.client(enabled="QRESYNC")
+    box = house.box()
+    known = f"{box.uidvalidity} {box.view()[1]}"
+    other.do("STORE 2 +FLAGS.SILENT (\\Deleted)")
+    changes = OpenMailbox.changes
+
+    def late(self, *arguments):
+        monkeypatch.setattr(OpenMailbox, "changes", changes)
+        other.do("EXPUNGE")
+        return changes(self, *arguments)
+
+    monkeypatch.setattr(OpenMailbox, "changes", late)
+    heard = client.do(f"SELECT INBOX (QRESYNC ({known}))")
+    assert "* 3 EXISTS" in heard and not any("VANISHED" in line for line in heard)
+    assert client.do("NOOP")[0] == "* VANISHED 2"
