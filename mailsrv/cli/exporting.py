@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from mailsrv.errors import Exit, Refused
 from mailsrv.system.clock import SystemClock
+from mailsrv.system.disk import Disk
 from mailsrv.config.load import load
 from mailsrv.config.schema import Config
 from mailsrv.serve.privileges import choose
@@ -78,6 +79,8 @@ def make_directory(config: Config, path: str) -> None:
         raise Refused(f"{path} exists already; name a new directory") from None
     if identity.drops:
         os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+    # Now, as the service user may not be able to open the directory above.
+    Disk().sync_directory(os.path.dirname(path))
 
 
 def export(place: AccountPlace, kind: str, root: str, patterns: Sequence[str]) -> list[Exported]:

@@ -72,8 +72,10 @@ class ImapSource:
                 continue
             name = _name(one, own)
             use = next((_USES[word] for word in one.attributes if word in _USES), "") or use_of(name)
-            found.append(Origin(name, one.name.decode("latin-1"), use, "\\subscribed" in one.attributes))
-        return distinct(origin for origin in found if origin.name)
+            if name:
+                subscribed = "\\subscribed" in one.attributes
+                found.append(Origin(name, one.name.decode("latin-1"), use, subscribed, self._client.count(one.name)))
+        return distinct(found)
 
     def items(self, origin: Origin, known: Container[str]) -> Iterator[Item]:
         """See Source, by ascending UID."""

@@ -44,7 +44,8 @@ class MaildirSource:
         for path, levels in self._walk(self._root, 0):
             name = clean_name(levels) or INBOX
             wanted = subscribed is None or name == INBOX or name in subscribed
-            found.append(Origin(name, path, use_of(name), wanted))
+            count = sum(len(os.listdir(f"{path}/{leaf}")) for leaf in _LEAVES)
+            found.append(Origin(name, path, use_of(name), wanted, count))
         if not found:
             raise Refused(f"{self._root}: neither it nor anything in it has the directories cur and new")
         return distinct(found)

@@ -104,7 +104,8 @@ def _level(name: str) -> str:
 def _is_mbox(path: str) -> bool:
     try:
         with open(path, "rb", buffering=0) as file:
-            return file.read(5) == b"From "
+            start = file.read(5)
+            return start == b"From " or not start and path.endswith(_ENDINGS[0])
     except OSError:
         return True  # said when it is read
 

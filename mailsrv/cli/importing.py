@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     code: int = Exit.OK
     try:
         work.run(arguments.mailbox)
-    except MailsrvError as error:
+    except (MailsrvError, OSError) as error:
         print(f"mailsrv: {clean(str(error))}", file=sys.stderr)
         code = Exit.FAILED
     except KeyboardInterrupt:

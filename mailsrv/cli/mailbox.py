@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if action == "list":
             one.add_argument("--json", action="store_true", help="print JSON")
         elif action == "create":
-            one.add_argument("--special-use", metavar="USE", default="", type=read_use,
+            one.add_argument("--special-use", metavar="USE", type=read_use,
                              help=f"what it is for: {', '.join(use[1:] for use in SPECIAL_USES)}")  # fmt: skip
             one.add_argument("--no-subscribe", action="store_true", help="do not subscribe to it")
         elif action == "rename":
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         return _list(reader, arguments.json)
     if arguments.action == "create":
-        reader.create(arguments.mailbox, arguments.special_use)
+        reader.create(arguments.mailbox, arguments.special_use or "")
         if not arguments.no_subscribe:
             reader.subscribe(arguments.mailbox)
     elif arguments.action == "rename":

@@ -46,9 +46,9 @@ class Mbox:
 
     def letters(self) -> Iterator[Letter]:
         """Each message, in the file's order."""
-        while not self._ended and not self._buffer.lstrip(b"\r\n"):
+        while not self._ended and len(self._buffer) < len(_START):
             self._fill()
-        self._buffer = self._buffer.lstrip(b"\r\n")
+            self._buffer = self._buffer.lstrip(b"\r\n")
         if self._buffer and not self._buffer.startswith(_START):
             raise GrammarError("is no mbox: its first line does not begin with `From `")
         while self._buffer:

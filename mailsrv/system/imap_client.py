@@ -27,6 +27,7 @@ _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _FLAGS = re.compile(rb"\bFLAGS \(([^()]*)\)")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]*)"')
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b")
+_MESSAGES = re.compile(rb"\(MESSAGES (\d{1,10})\)")
 _VALIDITY = re.compile(rb"\d{1,10}")
 _LIST = re.compile(rb'\(([^()]*)\) (NIL|"\\?.") (.*)', re.DOTALL)
 _NAMESPACE = re.compile(rb'\("((?:[^"\\]|\\.)*)" (?:NIL|"\\?(.)")')
@@ -93,7 +94,14 @@ class _Plain(_Bounds, imaplib.IMAP4):
 
 
 class _Secure(_Bounds, imaplib.IMAP4_SSL):
-    pass
+    def _create_socket(self, timeout: float | None) -> Any:
+        # imaplib would forget the socket when the handshake fails.
+        connected = imaplib.IMAP4._create_socket(self, timeout)  # type: ignore[attr-defined]
+        try:
+            return self.ssl_context.wrap_socket(connected, server_hostname=self.host)
+        except BaseException:
+            connected.close()
+            raise
 
 
 class ImapClient:
@@ -108,7 +116,11 @@ class ImapClient:
             else:
                 self._imap = _Plain(host, port, timeout=seconds)
             if security is Security.STARTTLS:
-                self._imap.starttls(client_context(verify))
+                try:
+                    self._imap.starttls(client_context(verify))
+                except BaseException:
+                    self._imap.shutdown()
+                    raise
 
     def login(self, account: str, password: str) -> None:
         """Log in, by AUTHENTICATE PLAIN where the server has it, as passwords may have any characters then."""
@@ -147,10 +159,17 @@ class ImapClient:
             for one in listed
         ]
 
+    def count(self, name: bytes) -> int:
+        """How many messages a mailbox has; 0 where the server does not tell."""
+        with suppress(ImapRefused):
+            for line in self._do(lambda imap: imap.status(_quote(name), "(MESSAGES)")):
+                found = _MESSAGES.search(line if isinstance(line, bytes) else b"")
+                return int(found[1]) if found else 0
+        return 0
+
     def examine(self, name: bytes) -> tuple[int, int]:
         """Look into a mailbox: how many messages there are, and its UIDVALIDITY (0: it has none)."""
-        quoted = b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
-        data = self._do(lambda imap: imap.select(quoted, readonly=True))
+        data = self._do(lambda imap: imap.select(_quote(name), readonly=True))
         validity = self._imap.untagged_responses.get("UIDVALIDITY", [b""])[-1]
         found = _VALIDITY.search(validity or b"")
         count = data[0] if data and data[0] else b"0"
@@ -280,6 +299,10 @@ def _split_namespaces(text: bytes) -> list[bytes]:
         elif not quoted and depth == 0 and text[at : at + 3].upper() == b"NIL":
             parts.append(b"")
     return parts
+
+
+def _quote(octets: bytes) -> bytes:
+    return b'"' + octets.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
 def _unescape(octets: bytes) -> bytes:

@@ -1,0 +1,112 @@
+"""The IMAP client, against a small server on loopback."""
+
+import pytest
+
+from mailsrv.system.imap_client import ImapClient, ImapLost, ImapRefused, Listed, Security, _split_namespaces
+from tests.fakes.imap_server import SECONDS, FakeImapServer, FakeMailbox
+
+DATE = "17-Jul-2020 02:44:25 -0700"
+BODY = b"Subject: x\r\n\r\nbody ) with {3}\r\n"
+
+
+def connect(server: FakeImapServer, password: str = "secret") -> ImapClient:
+    client = ImapClient("127.0.0.1", server.port, Security.PLAIN, True, SECONDS)
+    try:
+        client.login("alice", password)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def test_mailboxes_and_messages_are_read_and_nothing_is_changed() -> None:
+    boxes = {
+        "INBOX": FakeMailbox({3: ("\\Seen $x", DATE, BODY), 9: ("", DATE, b"")}, "\\HasNoChildren \\Subscribed"),
+        'odd "name"': FakeMailbox({}, "\\Sent"),
+    }
+    with FakeImapServer(boxes) as server:
+        client = connect(server)
+        assert client.namespaces() == []
+        assert client.list_mailboxes() == [
+            Listed(frozenset({"\\hasnochildren", "\\subscribed"}), b"/", b"INBOX"),
+            Listed(frozenset({"\\sent"}), b"/", b'odd "name"'),
+        ]
+        assert (client.count(b"INBOX"), client.count(b"none")) == (2, 0)
+        assert client.examine(b'odd "name"') == (0, 7)
+        assert client.examine(b"INBOX") == (2, 7)
+        first, second = client.describe(1, 2)
+        assert (first.uid, first.flags, first.date, first.size) == (3, {"\\Seen", "$x"}, DATE.encode(), len(BODY))
+        assert (second.uid, second.flags) == (9, frozenset())
+        assert client.bodies([3, 9]) == {3: BODY, 9: b""}
+        assert list(client.pieces(3, 7)) == [BODY[at : at + 7] for at in range(0, len(BODY), 7)]
+        assert client.expunged() == 0
+        client.close()
+        assert {one.split()[0] for one in server.said} == {
+            "CAPABILITY", "AUTHENTICATE", "LIST", "LSUB", "STATUS", "EXAMINE", "FETCH", "UID", "LOGOUT",
+        }  # fmt: skip
+        assert all("PEEK" in one for one in server.said if "BODY" in one)
+
+
+def test_login_without_sasl_and_wrong_passwords() -> None:
+    with FakeImapServer({}, "IMAP4rev1") as server:
+        connect(server).close()
+        with pytest.raises(ImapRefused, match="not so"):
+            connect(server, "other")
+        with pytest.raises(ImapRefused, match="ASCII"):
+            connect(server, "pässword")
+    with FakeImapServer({}, password="pässword") as server:
+        connect(server, "pässword").close()
+
+
+def test_special_use_is_asked_for_where_it_can_be() -> None:
+    with FakeImapServer({}, "IMAP4rev1 AUTH=PLAIN LIST-EXTENDED SPECIAL-USE") as server:
+        client = connect(server)
+        client.list_mailboxes()
+        client.close()
+        assert 'LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)' in server.said
+
+
+def test_namespaces() -> None:
+    namespace = '(("INBOX." ".")) (("~" "/")("*" "/")) NIL'
+    with FakeImapServer({}, "IMAP4rev1 AUTH=PLAIN NAMESPACE", namespace=namespace) as server:
+        client = connect(server)
+        assert client.namespaces() == [[(b"INBOX.", b".")], [(b"~", b"/"), (b"*", b"/")], []]
+        client.close()
+    assert _split_namespaces(b'(("a(" "/")) NIL (("b" "/"))') == [b'(("a(" "/"))', b"", b'(("b" "/"))']
+
+
+def test_no_connection_and_one_that_breaks() -> None:
+    with FakeImapServer({}) as server:
+        port = server.port
+        server.breaks = [4]
+        client = connect(server)
+        with pytest.raises(ImapLost):
+            client.list_mailboxes()
+            client.list_mailboxes()
+        client.close()
+    with pytest.raises(ImapLost):
+        ImapClient("127.0.0.1", port, Security.PLAIN, True, SECONDS)
+
+
+def test_too_much_and_nonsense() -> None:
+    with FakeImapServer({"INBOX": FakeMailbox({1: ("", DATE, BODY)})}) as server:
+        client = connect(server)
+        client.examine(b"INBOX")
+        server.answers["UID"] = b"* 1 FETCH (UID 1 BODY[] {99999999999}\r\n"
+        with pytest.raises(ImapLost, match="more than"):
+            client.bodies([1])
+        client.close()
+        client = connect(server)
+        server.answers["LIST"] = b"* LIST (x\r\n* LIST nonsense\r\nTAG OK done\r\n"
+        assert client.list_mailboxes() == []
+        server.answers["LIST"] = b"what?\r\n"
+        with pytest.raises(ImapLost):
+            client.list_mailboxes()
+        client.close()
+
+
+def test_tls_is_verified() -> None:
+    with FakeImapServer({}) as server, pytest.raises(ImapLost, match="SSL"):
+        ImapClient("127.0.0.1", server.port, Security.TLS, True, SECONDS)
+    with FakeImapServer({}) as server, pytest.raises(ImapLost, match="TLS"):
+        ImapClient("127.0.0.1", server.port, Security.STARTTLS, True, SECONDS)
