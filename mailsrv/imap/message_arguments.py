@@ -194,7 +194,12 @@ def read_replace(cursor: Cursor, situation: Situation, uid: bool = False) -> tup
 
 def read_next_message(cursor: Cursor, situation: Situation) -> Announcement | None:
     """What follows a message of APPEND: another announcement, or None at the end of the command."""
-    return None if cursor.at_end else _read_announcement(cursor, situation)
+    if cursor.at_end:
+        return None
+    # One space too many: IMAPClient's multiappend writes it before each further message without flags.
+    if cursor.peek(b"  "):
+        cursor.expect_space("a message as literal")
+    return _read_announcement(cursor, situation)
 
 
 def _read_announcement(cursor: Cursor, situation: Situation) -> Announcement:

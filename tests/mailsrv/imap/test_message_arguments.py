@@ -102,6 +102,7 @@ def test_what_follows_a_message() -> None:
     situation = make_situation()
     assert read_next_message(Cursor(b""), situation) is None
     assert read_next_message(Cursor(b" (a) {7+}"), situation) == Announcement(("a",), None, 7, False, False)
+    assert read_next_message(Cursor(b"  {7+}"), situation) == Announcement((), None, 7, False, False)
     for octets in (b" ", b"x", b"{7}", b" {7}\r\n", b" CATENATE (URL x)"):
         with pytest.raises(GrammarError):
             read_next_message(Cursor(octets), situation)
