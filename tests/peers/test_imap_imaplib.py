@@ -60,7 +60,7 @@ def test_the_life_of_a_mailbox(way, imap_house):
     assert check(client.expunge()) == [b"2", b"1"]
     check(client.rename("Work", "Play"))
     check(client.subscribe("Play"))
-    assert check(client.lsub()) == [b'() "/" Play']
+    assert check(client.lsub()) == [b'() "/" INBOX', b'() "/" Play']
     assert contents(client, "Play").total() == 16
     found = contents(client)
     assert sorted(found) == sorted((digest(octets), ("\\Seen",)) for octets in messages[:7])
