@@ -53,7 +53,9 @@ class QuotaConfig:
 class ListenerConfig:
     """[[listeners]]"""
 
-    kind: str = key(REQUIRED, "the protocol spoken", choices=("smtp", "submission", "submissions", "lmtp", "imap", "imaps"))
+    kind: str = key(
+        REQUIRED, "the protocol spoken", choices=("smtp", "submission", "submissions", "lmtp", "imap", "imaps")
+    )
     addr: str = key("127.0.0.1", "IP address to bind, or for lmtp the absolute path of a unix socket")
     port: int = key(0, "TCP port; 0: 25, 587, 465, 24, 143, 993 by kind", low=0, high=65535)
     proxy_from: list[str] = key([], "networks whose connections begin with a PROXY protocol header, and only they")

@@ -1,4 +1,4 @@
-"""Logins without a protocol: outcomes, what failing costs. How submission words them: tests/mailsrv/receive/test_login."""
+"""Logins without a protocol: outcomes, and what failing costs. How submission words them is receive/test_login's."""
 
 import base64
 from dataclasses import dataclass, field

@@ -61,7 +61,8 @@ class Services:
         return self.ban or None
 
     def account(self, login):
-        return SimpleNamespace(name="alice", scram="", quota_bytes=5000, quota_messages=0) if login.startswith("alice") else None
+        found = SimpleNamespace(name="alice", scram="", quota_bytes=5000, quota_messages=0)
+        return found if login.startswith("alice") else None
 
     def check(self, account, password):
         return account is not None and password == "secret"
@@ -75,7 +76,8 @@ def make(tmp_path, services=None, peer=None, **limits):
     disk, data_dir = Disk(), str(tmp_path)
     house = House(
         config=config, directory=services, passwords=services, readers=Readers(disk, data_dir, clock, "mx"),
-        access=Access(disk, data_dir, clock), metadata=Metadata(disk, data_dir, clock), watch=Watch(), throttle=services, bans=services, log=FakeLog(),
+        access=Access(disk, data_dir, clock), metadata=Metadata(disk, data_dir, clock), watch=Watch(),
+        throttle=services, bans=services, log=FakeLog(),
         clock=clock, wait=lambda seconds: None, secret=b"k", tls=True,
     )  # fmt: skip
     return Conversation(peer or Peer("S1", "imap", "192.0.2.1"), house), services, house

@@ -29,9 +29,12 @@ _numbers = itertools.count(1)
 
 
 class ImapServer:
-    """Listeners by our name (`ports`), accounts alice, bob and carol with PASSWORD; carol may store 4 KiB and three messages."""
+    """Listeners by our name (`ports`), accounts alice, bob and carol with PASSWORD; carol may store 4 KiB and three
+    messages."""
 
-    def __init__(self, directory: Path, limits: LimitsConfig | None = None, bans: BansConfig | None = None) -> None:
+    def __init__(
+        self, directory: Path, limits: LimitsConfig | None = None, bans: BansConfig | None = None
+    ) -> None:
         self.data_dir = directory / "data"
         certificates = directory / "tls"
         certificates.mkdir()
