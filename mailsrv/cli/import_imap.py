@@ -89,10 +89,7 @@ class ImapSource:
             except ImapRefused as error:
                 raise SourceLost(f"{origin.name}: {self._place.host}: {error}") from None
             except ImapLost as error:
-                losses += 1
-                if losses == _LOSSES:
-                    raise SourceLost(f"{origin.name}: {self._place.host}: {error}") from None
-                self._again(losses)
+                losses = self._again(losses, f"{origin.name}: {self._place.host}: {error}")
 
     def close(self) -> None:
         """See Source."""
@@ -108,13 +105,18 @@ class ImapSource:
             raise
         return client
 
-    def _again(self, losses: int) -> None:
+    def _again(self, losses: int, reason: str) -> int:
+        """Connect again after so many losses in a row and one more; gives how many there are then."""
         self._client.close()
-        self._wait(float(losses * losses))
-        try:
-            self._client = self._connect()
-        except (ImapLost, ImapRefused):
-            return  # the next command says so
+        while losses + 1 < _LOSSES:
+            losses += 1
+            self._wait(float(losses * losses))
+            try:
+                self._client = self._connect()
+            except (ImapLost, ImapRefused):
+                continue
+            return losses
+        raise SourceLost(reason)
 
     def _walk(self, origin: Origin, known: Container[str], done: int) -> Iterator[tuple[int, Item]]:
         """The messages behind the UID `done`."""

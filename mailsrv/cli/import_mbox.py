@@ -25,6 +25,7 @@ from mailsrv.cli.import_source import Item, Origin, clean_name, distinct, use_of
 
 STANDARD_INPUT = "-"
 _ENDINGS = (".mbox", ".mbx", ".sbd")
+_DOT = "&AC4-"  # a dot at the beginning of a name, as export_mbox writes it
 _MAX_HEADER = 256 << 10
 _DEEPEST = 32
 
@@ -96,7 +97,7 @@ def _level(name: str) -> str:
             name = name[: -len(ending)]
             break
     try:
-        return utf7.decode(name.encode())
+        return ".".join(utf7.decode(part.encode()) for part in name.split(_DOT))
     except (GrammarError, UnicodeEncodeError):
         return name
 
