@@ -3,9 +3,10 @@
 What the index and the directories say is compared where directory times have changed. The comparison decides nothing:
 each difference is looked at again inside the transaction that settles it. A name without a row is
 
-- debris, when its base name is to be removed from this mailbox, or when it is a further link to a file that has a row or
-  is to be removed (a move or a rename that was cut off): it will be removed;
 - the new name of a message, when its row's file is gone: flags that the name has gained or lost are gained and lost;
+- debris, when its base name is to be removed from this mailbox, or when it is a further link to a file that has a row
+  (a move or a rename that was cut off): it will be removed. While the directory is young, a further link is left alone:
+  many programs rename by link and unlink, and the row's name may be the one that goes;
 - another message under a name that is taken (somebody copied the file): it gets a base name of its own;
 - else a new message.
 
@@ -70,6 +71,7 @@ class _Batch:
     found: list[Found] = field(default_factory=list)
     renamed: list[tuple[_Row, _Name]] = field(default_factory=list)
     debris: list[_Name] = field(default_factory=list)
+    quiet: set[int] = field(default_factory=set)  # leaves that nobody has changed just now
     inodes: dict[str, int] = field(default_factory=dict)  # of the files that are messages by this batch, by base name
 
 
@@ -142,18 +144,24 @@ def _compare(index: Index, row: MailboxRow, path: str, leaves: Sequence[int]) ->
     """Names without a row, in the order in which they are adopted; UIDs of rows without a name."""
     extra: list[_Name] = []
     missing: list[int] = []
+    lost: set[str] = set()  # base names of the rows without a name
+    spare: list[_Name] = []  # further names of messages, which are to be removed
     for leaf in leaves:
         # The rows before the names: what is adopted meanwhile by others then looks new, and is looked at again.
         # (`leaf` as a literal: only then its index of the few in new/ is used.)
         rows = index.read(f"SELECT base || tail, uid FROM message WHERE mailbox = ? AND leaf = {leaf}", (row.id,))
-        pending = index.read("SELECT base || tail FROM removal WHERE directory = ? AND leaf = ?", (row.directory, leaf))
+        statement = "SELECT base || tail, content FROM removal WHERE directory = ? AND leaf = ?"
+        pending: dict[str, int] = dict(index.read(statement, (row.directory, leaf)))
         there = set(_names(index, path, leaf))
         expected: dict[str, int] = dict(rows)
-        debris = {name for (name,) in pending}
-        extra += [_Name(_order(name), name, leaf) for name in there - expected.keys() - debris]
-        missing += [expected[name] for name in expected.keys() - there]
+        extra += [_Name(_order(name), name, leaf) for name in there - expected.keys() - pending.keys()]
+        spare += [_Name(_order(name), name, leaf) for name in there & pending.keys() if not pending[name]]
+        gone = expected.keys() - there
+        missing += [expected[name] for name in gone]
+        lost |= {base_of(name) for name in gone}
     extra.sort()
-    return extra, missing
+    # One of several names may be the only one by now; one that was never to be removed goes first.
+    return extra + sorted(name for name in spare if base_of(name.name) in lost), missing
 
 
 def _order(name: str) -> int:
@@ -164,7 +172,7 @@ def _order(name: str) -> int:
 def _settle(index: Index, writing: Writing, row: MailboxRow, names: list[_Name], missing: list[int]) -> bool:
     """Settle some differences; True when a row changed."""
     path = index.path(row)
-    batch = _Batch()
+    batch = _Batch(quiet={leaf for leaf in (NEW, CUR) if _is_quiet(index, f"{path}/{LEAVES[leaf]}")})
     known = _look_up(writing, {base_of(name.name) for name in names})
     for name in names:
         stamp = index.disk.stamp(f"{path}/{name.path}")
@@ -193,24 +201,26 @@ def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stam
     base = base_of(name.name)
     if any(known.mailbox == row.id and known.path == name.path for known in rows):
         return  # another process has adopted it
+    here = [known for known in rows if known.mailbox == row.id]
     verdict = _NEW
     if base in batch.inodes:
-        verdict = _DEBRIS if batch.inodes[base] == stamp.inode else _OTHER
-    elif any(not known.mailbox and known.directory == row.directory for known in rows):
+        verdict = _LINK if batch.inodes[base] == stamp.inode else _OTHER
+    elif any(not known.mailbox and known.directory == row.directory for known in rows) and not here:
         verdict = _DEBRIS
     elif rows:
         verdict = _OTHER
-        for known in rows:
+        for known in sorted(rows, key=lambda known: known.mailbox != row.id):
             there = index.disk.stamp(f"{index.layout.path(known.directory)}/{known.path}")
             if there is not None and there.inode == stamp.inode:
-                verdict = _DEBRIS
+                verdict = _LINK
                 break
             if there is None and known.mailbox == row.id:
                 batch.inodes[base] = stamp.inode
                 batch.renamed.append((known, name))
                 return
-    if verdict is _DEBRIS:
+    if verdict is _DEBRIS or verdict is _LINK and name.leaf in batch.quiet:
         batch.debris.append(name)
+    if verdict in (_DEBRIS, _LINK):
         return
     if os.path.isdir(f"{index.path(row)}/{name.path}"):
         return  # somebody's, and no message
@@ -224,7 +234,13 @@ def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stam
     batch.found.append(Found(base, name.leaf, tail, flags_of(tail), stamp.size, 0, received))
 
 
-_DEBRIS, _OTHER, _NEW = "debris", "other", "new"
+_DEBRIS, _LINK, _OTHER, _NEW = "debris", "link", "other", "new"
+
+
+def _is_quiet(index: Index, path: str) -> bool:
+    """Whether a directory has not changed just now."""
+    stamp = index.disk.stamp(path)
+    return stamp is not None and bool(_trusted(index, stamp))
 
 
 def _look_up(writing: Writing, bases: set[str]) -> dict[str, list[_Row]]:
@@ -250,6 +266,12 @@ def _rename(writing: Writing, row: MailboxRow, renamed: list[tuple[_Row, _Name]]
     delta = Delta()
     for old, name in renamed:
         tail = name.name[len(old.base) :]
+        # It was one of several, and is the only one now.
+        writing.execute(
+            "DELETE FROM removal"
+            " WHERE hash = ? AND directory = ? AND base = ? AND leaf = ? AND tail = ? AND content = 0",
+            (hash_of(old.base), row.directory, old.base, name.leaf, tail),
+        )
         shown = flags_of(tail)
         flags = (old.flags | (shown & ~old.shown)) & ~(old.shown & ~shown & SYSTEM)
         modseq = ""

@@ -252,3 +252,43 @@ def test_a_missing_new_is_made_again(ground):
     os.rmdir(f"{ground.root}/.A/new")
     assert ground.open("A").status().messages == 0
     assert ground.names(".A") == ["cur", "maildirfolder", "new", "tmp"]
+
+
+def test_a_rename_by_link_and_unlink_that_is_seen_halfway(ground):
+    old = ground.file("1.a.x:2,", directory="cur")
+    box = ground.open()
+    os.link(old, f"{ground.root}/cur/1.a.x:2,S")
+    os.utime(f"{ground.root}/cur", (NOW, NOW))  # just now
+    box.refresh()
+    ground.tidy()
+    assert ground.names("cur") == ["1.a.x:2,", "1.a.x:2,S"], "neither name is removed"
+    os.unlink(old)
+    box.refresh()
+    assert rows(box, "uid", "path", "flags") == [(1, "cur/1.a.x:2,S", SEEN)]
+    ground.tidy()
+    assert ground.names("cur") == ["1.a.x:2,S"] and ground.reader.check() == []
+
+
+def test_what_was_a_second_link_is_the_only_name_by_now(ground):
+    old = ground.file("1.a.x")
+    box = ground.open()
+    os.link(old, f"{ground.root}/cur/1.a.x:2,S")
+    box.refresh()
+    os.unlink(old)  # before the second name is removed
+    assert ground.reader.repair() == []
+    assert rows(box, "uid", "path", "flags") == [(1, "cur/1.a.x:2,S", SEEN)]
+    ground.tidy()
+    assert ground.names("cur") == ["1.a.x:2,S"] and ground.reader.check() == []
+
+
+def test_a_second_link_with_yet_another_name(ground):
+    old = ground.file("1.a.x")
+    box = ground.open()
+    os.link(old, f"{ground.root}/cur/1.a.x:2,S")
+    box.refresh()
+    os.unlink(old)
+    os.rename(f"{ground.root}/cur/1.a.x:2,S", f"{ground.root}/cur/1.a.x:2,F")
+    box.refresh()
+    assert rows(box, "uid", "path", "flags") == [(1, "cur/1.a.x:2,F", FLAGGED)]
+    ground.tidy()
+    assert ground.names("cur") == ["1.a.x:2,F"] and ground.reader.check() == []
