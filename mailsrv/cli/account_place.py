@@ -3,7 +3,8 @@
 Root becomes the service user for good before anything is touched: what root made there the server could not use. The
 server may run meanwhile; its sessions are told of what a command changes.
 
-Diagnostics: `open_account` raises Refused for an account that is not there, ConfigError, NotPermitted.
+Diagnostics: `open_account` raises Refused for an account that is not there and for a
+data_dir of another format, ConfigError, NotPermitted.
 """
 
 import os
@@ -13,6 +14,8 @@ from mailsrv.errors import Refused
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.directory.accounts import Directory
+from mailsrv.spool.layout import Layout as SpoolLayout
+from mailsrv.spool.layout import check_format
 from mailsrv.store.account import ACCOUNTS, Store
 from mailsrv.store.layout import Layout
 from mailsrv.store.notify import WATCH, Announcer
@@ -52,8 +55,13 @@ def open_account(config: Config, login: str) -> AccountPlace:
         raise Refused(f"there is no account {login}") from None
     if found is None and not disk.exists(layout.root):
         raise Refused(f"there is no account {login} in {config.source}, and no mail of it in {ACCOUNTS}/")
+    if not os.path.isdir(config.data_dir) and not os.access(os.path.dirname(config.data_dir), os.W_OK):
+        raise Refused(f"{config.data_dir}: there is no such directory; `mailsrv serve` makes it")
     if os.path.isdir(config.data_dir) and not os.access(config.data_dir, os.R_OK | os.X_OK):
         raise Refused(f"{config.data_dir}: only root and the service user may look into it")
+    spool = SpoolLayout(config.data_dir)
+    if disk.exists(spool.format):
+        check_format(disk, spool)
     quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock)
     limits = Usage(found.quota_bytes, found.quota_messages) if found is not None else Usage()

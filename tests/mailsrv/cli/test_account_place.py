@@ -30,6 +30,14 @@ def test_an_account_that_is_not_there(tmp_path):
     assert open_account(house.config, "carol").account == "carol"
 
 
+def test_a_data_dir_of_another_format(tmp_path):
+    house = House(tmp_path)
+    house.data.mkdir()
+    (house.data / "FORMAT").write_text("99\n")
+    with pytest.raises(Refused, match="knows format"):
+        open_account(house.config, "alice")
+
+
 def test_what_is_added_counts_for_deliveries(tmp_path):
     house = House(tmp_path, quota=1000)
     house.append("12345", account="bob")
