@@ -70,6 +70,7 @@ ACTIONS: dict[str, Action] = {
     "MYRIGHTS": access.my_rights,
     "NAMESPACE": session_commands.namespace,
     "NOOP": session_commands.noop,
+    "NOTIFY": session_commands.refuse_notify,
     "RENAME": mailboxes.rename,
     "REPLACE": replace.replace,
     "SEARCH": search.search,

@@ -23,7 +23,8 @@ LOCK = "metadata.lock"
 
 SERVER = "-"  # in place of a mailbox: what the account keeps about the server
 
-MAX_VALUE = 64 << 10  # octets of one value
+# Of one value; the protocol lets larger ones in (Limits.literal), so that they are refused with this number.
+MAX_VALUE = 32 << 10
 MAX_ENTRIES = 200  # of one mailbox
 MAX_ALL_ENTRIES = 5000  # of one account
 MAX_OCTETS = 1 << 20  # of all values of one account

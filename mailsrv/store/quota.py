@@ -42,7 +42,7 @@ class Usage:
         return fits and (not self.most or self.messages < self.most)
 
 
-_HEAD = re.compile(rb"(?:(\d{1,18})S)?(?:(?:^|,)(\d{1,18})C)?")
+_HEAD = re.compile(rb"(\d{1,18})S(?:,(\d{1,18})C)?|(\d{1,18})C")
 
 
 def _no_limit(account: str) -> int:
@@ -163,7 +163,7 @@ def parse(octets: bytes, stamp: Stamp | None = None) -> Usage:
     if lines.pop() or not lines:
         raise ValueError("the last line has no end")
     head = _HEAD.fullmatch(lines[0].strip())
-    if head is None or not head[0]:
+    if head is None:
         raise ValueError("the first line is not a limit in octets and messages")
     total = count = 0
     for line in lines[1:]:
@@ -172,4 +172,4 @@ def parse(octets: bytes, stamp: Stamp | None = None) -> Usage:
         count += int(number)
     if total < 0 or count < 0:
         raise ValueError("less than nothing")
-    return Usage(stamp, int(head[1] or 0), total, count, max(len(lines) - 2, 0), int(head[2] or 0))
+    return Usage(stamp, int(head[1] or 0), total, count, max(len(lines) - 2, 0), int(head[2] or head[3] or 0))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailsrv.config.schema import AccountConfig, Config, LimitsConfig
+from mailsrv.config.schema import AccountConfig, Config, LimitsConfig, QuotaConfig
 from mailsrv.directory.accounts import NOT_LOCAL, UNKNOWN, Directory, Expansion
 from mailsrv.mail.address import Address, parse_address
 from mailsrv.mail.srs import Srs
@@ -111,6 +111,23 @@ def test_the_quota_for_all_holds_where_there_is_none_of_its_own() -> None:
     assert bob is not None
     assert bob.quota_bytes == 9000
     assert [account.name for account in DIRECTORY.accounts] == ["alice", "bob"]
+
+
+def test_quotas_of_a_domain_and_of_all() -> None:
+    accounts = [
+        AccountConfig("a", ["a@Example.org", "a@example.net"], quota_messages=7),
+        AccountConfig("b", ["b@example.net"]),
+        AccountConfig("c", ["c@example.com"], quota_bytes=1),
+    ]
+    quotas = [QuotaConfig(["example.org"], quota_bytes=50), QuotaConfig(["EXAMPLE.net"], quota_messages=5)]
+    limits = LimitsConfig(quota_bytes=100, quota_messages=9)
+    domains = ["example.org", "example.net", "example.com"]
+    directory = Directory.from_config(
+        Config("mx.example.org", "/data", domains=domains, accounts=accounts, quotas=quotas, limits=limits)
+    )
+    found = {account.name: (account.quota_bytes, account.quota_messages) for account in directory.accounts}
+    assert found == {"a": (50, 7), "b": (100, 5), "c": (1, 9)}
+    assert (directory.most_messages("b"), directory.most_messages("nobody")) == (5, 0)
 
 
 def test_owns() -> None:

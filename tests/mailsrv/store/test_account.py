@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from mailsrv.errors import StorageError
-from mailsrv.store import feedback_layout, layout, notify, quota, senders, text_index
+from mailsrv.store import access, feedback_layout, layout, metadata, notify, quota, senders, text_index
 from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
-
 from tests.fakes.disk import FakeDisk
 from tests.house.manual import find_tags
 from tests.house.source import TOP
@@ -189,11 +188,15 @@ def test_the_page_names_the_same_files():
         f"{layout.MAILBOXES}.damaged", f"{layout.REMOVED}SECONDS.ID.DIRECTORY", text_index.FILE,
     )  # fmt: skip
     inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in names}
+    inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in (metadata.FILE, metadata.LOCK)}
+    inbox |= {f"{access.DIRECTORY}/NAME", f"{access.DIRECTORY}/.lock"}
     feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}
     assert documented == {*inbox, *junk, *feedback, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
 
 
 def test_the_page_has_the_numbers_of_the_code():
     page = (TOP / "man/mailsrv-store.5").read_text(encoding="utf-8")
+    for number in (metadata.MAX_VALUE, metadata.MAX_ENTRIES, metadata.MAX_ALL_ENTRIES, metadata.MAX_OCTETS):
+        assert f" {number} " in page
     assert f"longer than {quota.MAX_OCTETS} octets" in page
     assert f"older than {quota.OLD_SECONDS // 60} minutes" in page

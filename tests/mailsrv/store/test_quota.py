@@ -213,3 +213,35 @@ def test_threads_that_want_a_count_at_once_share_one(box, monkeypatch):
     assert box.quota.room("alice", 1000, 1)
     second.join()
     assert counted == ["alice"]
+
+
+def test_messages_are_counted_too(box):
+    most = {"alice": 3}
+    quota = Quota(box.disk, box.store, box.clock, lambda account: most.get(account, 0))
+    box.put("1.a.h,S=100")
+    assert quota.room("alice", 0, 10**12)
+    assert box.file.read_text() == "3C\n100 1\n"
+    for number in (2, 3):
+        box.put(f"1.{number}.h,S=100")
+        quota.add("alice", 100)
+    assert not quota.room("alice", 0, 1)
+    # Another limit: counted again.
+    most["alice"] = 4
+    assert quota.room("alice", 400, 100)
+    assert not quota.room("alice", 400, 101)
+    assert box.file.read_text() == "400S,4C\n300 3\n"
+    os.unlink(box.home / "new/1.2.h,S=100")
+    assert quota.room("alice", 400, 101) is False  # nothing was added since the count, and it is young
+    assert quota.room("bob", 0, 10**12)
+
+
+@pytest.mark.parametrize(("head", "bounds"), [(b"5S", (5, 0)), (b"7C", (0, 7)), (b"5S,7C", (5, 7))])
+def test_limits_of_both_kinds(head, bounds):
+    usage = parse(head + b"\n1 1\n")
+    assert (usage.limit, usage.most) == bounds
+
+
+@pytest.mark.parametrize("head", [b"", b"5", b"S", b"5S,", b"5S7C", b",7C", b"7C,5S", b"-1S"])
+def test_limits_that_are_none(head):
+    with pytest.raises(ValueError, match="first line"):
+        parse(head + b"\n1 1\n")
