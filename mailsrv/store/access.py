@@ -5,7 +5,7 @@ All of these files lie in one directory, so that to learn who shares anything co
 its object id, which a rename does not change and no other mailbox ever gets: what was granted ends with the mailbox.
 The owner has every right, always. A file that cannot be read grants nothing. Mailboxes are not known here.
 
-Diagnostics: `change` raises StorageError for a file that is damaged, which is not written over, and everything
+Diagnostics: `change` raises TooMany, and StorageError for a file that is damaged, which is not written over, and everything
 StorageError when the disk refuses; ValueError for what is no account's name.
 """
 
@@ -17,12 +17,15 @@ from mailsrv.errors import StorageError
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk, Stamp
 from mailsrv.store.layout import Layout
+from mailsrv.store.refusals import TooMany
 from mailsrv.store.small_file import SmallFiles, is_old
 from mailsrv.store.values import EVERY_RIGHT
 
 DIRECTORY = "acl"
 ANYONE = "anyone"  # the identifier of every account
 NEGATIVE = "-"  # begins an identifier whose rights are taken away (RFC 4314 section 2)
+
+MAX_LINES = 20_000  # of one account
 
 _HEAD = "acl 1"
 _LOCK = ".lock"
@@ -86,6 +89,8 @@ class Access:
         self._disk.make_directories(self._directory)
         with self._files.change(path, f"{self._directory}/{_LOCK}") as grants:
             yield grants
+            if sum(map(len, grants.values())) > MAX_LINES:
+                raise TooMany(f"an account grants rights {MAX_LINES} times at most")
 
     def _path(self, owner: str) -> str:
         Layout.of(self._data_dir, owner)  # a name, and no way out of the directory

@@ -14,7 +14,9 @@ def test_rights_of_old_are_told_beside(rights, told):
     assert tell_rights(rights) == told
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("c", "kxc"), ("d", "ted"), ("lrswipkxtea", "lrswipkxteacd"), ("ca", "kxac")])
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("c", "kxc"), ("d", "ted"), ("lrswipkxtea", "lrswipkxteacd"), ("ca", "kxac")]
+)
 def test_rights_of_old_are_understood(tmp_path, sent, kept):
     client = House(tmp_path).client()
     assert client.do(f"SETACL INBOX bob {sent}") == ["OK granted"]

@@ -3,7 +3,9 @@
 import pytest
 
 from mailsrv.errors import StorageError
+from mailsrv.store import access as module
 from mailsrv.store.access import ANYONE, Access, format_grants, parse_grants
+from mailsrv.store.refusals import TooMany
 from mailsrv.store.values import EVERY_RIGHT
 from mailsrv.system.disk import Disk
 
@@ -60,6 +62,15 @@ def test_a_damaged_file_grants_nothing_and_stays(tmp_path):
     with pytest.raises(StorageError, match="alice:3: "), access.change("alice"):
         pass
     assert "-bob" in path.read_text()
+
+
+def test_there_is_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_LINES", 2)
+    access = make(tmp_path)
+    grant(access, "alice", "F1", bob="l", anyone="l")
+    with pytest.raises(TooMany):
+        grant(access, "alice", "F2", bob="l")
+    assert access.rights("bob", "alice", "F2") == ""
 
 
 def test_a_name_leads_nowhere_else(tmp_path):

@@ -66,8 +66,8 @@ def test_any_octets_come_back(entries):
 
 @pytest.mark.parametrize(
     "octets",
-    [b"", b"metadata 1", b"metadata 2\n", b"metadata 1\nF1\t/a\n", b"metadata 1\nF1\ta\tx\n", b"metadata 1\nF1\t/a\t\\n\n",
-     b"metadata 1\nF\xc3\t/a\t\n"],
+    [b"", b"metadata 1", b"metadata 2\n", b"metadata 1\nF1\t/a\n", b"metadata 1\nF1\ta\tx\n",
+     b"metadata 1\nF1\t/a\t\\n\n", b"metadata 1\nF\xc3\t/a\t\n"],
 )  # fmt: skip
 def test_what_is_damaged(octets):
     with pytest.raises(ValueError, match=r"^\d: "):
