@@ -35,7 +35,7 @@ def _compressible(situation: Situation) -> bool:
 
 
 CAPABILITIES = (
-    Capability("IMAP4rev2"),
+    Capability("IMAP4rev2", ("rev2-names", "rev2-select", "rev2-messages", "rev2-session", "search-rev2")),
     Capability("IMAP4rev1", ("core-states",)),
     # Before login
     Capability("STARTTLS", ("core-starttls",), lambda it: _early(it) and it.offer.starttls and not it.tls),
@@ -59,15 +59,15 @@ CAPABILITIES = (
     Capability("SPECIAL-USE", ("special-use",), _late),
     Capability("CREATE-SPECIAL-USE", ("create-special-use",), _late),
     Capability("STATUS=SIZE", ("status-size",), _late),
-    Capability("BINARY", (), _late),
+    Capability("BINARY", ("binary", "append"), _late),
     Capability("MULTIAPPEND", ("multiappend",), _late),
     Capability("APPENDLIMIT", ("append-limit",), _late, lambda it: f"={it.limits.message_size}"),
     Capability("UTF8=ACCEPT", ("utf8-accept",), _late),
     # Synchronisation and sharing
     Capability("CONDSTORE", ("condstore",), _late),
     Capability("QRESYNC", ("qresync",), _late),
-    Capability("OBJECTID", (), _late),
-    Capability("SAVEDATE", (), _late),
+    Capability("OBJECTID", ("objectid", "objectid-messages"), _late),
+    Capability("SAVEDATE", ("savedate", "savedate-search"), _late),
     Capability("NOTIFY", (), _late),
     Capability("QUOTA", ("quota",), _late),
     Capability("QUOTA=RES-STORAGE", ("quota",), _late),
@@ -86,14 +86,14 @@ CAPABILITIES = (
     Capability("ESORT", ("esort",), _late),
     Capability("THREAD=ORDEREDSUBJECT", ("thread-orderedsubject",), _late),
     Capability("THREAD=REFERENCES", ("thread-references",), _late),
-    Capability("PREVIEW", (), _late),
+    Capability("PREVIEW", ("preview",), _late),
     Capability("REPLACE", ("replace",), _late),
     Capability("MULTISEARCH", ("multisearch",), _late),
     Capability("COMPRESS=DEFLATE", ("core-compress",), _compressible),
     Capability("UNAUTHENTICATE", ("core-unauthenticate",), _late),
     Capability("PARTIAL", ("partial",), _late),
     Capability("UIDONLY", ("uidonly",), _late),
-    Capability("INPROGRESS", (), _late),
+    Capability("INPROGRESS", ("inprogress",), _late),
 )
 
 

@@ -3,6 +3,7 @@
     1c: text      client 1 sends the text and CRLF         1C: text     it sends the text without CRLF
     1s: line      the next line that client 1 hears        1-:          client 1 is another connection from here on
     d: account octets    a message is delivered into the account's INBOX, and announced
+    progress: at once    word of a long search comes with every step of it, not every ten seconds
 
 Clients are digits; a client connects, logs in as `account: NAME` (a directive, alice by default; `account2: bob` for
 client 2) and hears nothing of that. In lines heard, `...` is anything, `<name>` is something without spaces and
@@ -41,6 +42,7 @@ class Talk:
     name: str
     accounts: dict[int, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    impatient: bool = False
 
     def account(self, client: int) -> str:
         return self.accounts.get(client) or self.accounts.get(0) or "alice"
@@ -65,16 +67,19 @@ def parse(name: str, text: str) -> Talk:
     """Read a dialog; raise ValueError with the line for what is none."""
     accounts: dict[int, str] = {}
     steps = []
+    impatient = False
     for number, raw in enumerate(text.split("\n"), 1):
         if not raw.strip() or raw.startswith("#"):
             continue
         if match := re.fullmatch(r"account([1-9]?): (\w+)", raw):
             accounts[int(match[1] or 0)] = match[2]
+        elif raw == "progress: at once":
+            impatient = True
         elif match := _LINE.fullmatch(raw):
             steps.append(Step(number, int(match[1] or 0), match[2] or "d", match[4] or ""))
         else:
             raise ValueError(f"{name}:{number}: {raw!r} is no line of a dialog here")
-    return Talk(name, accounts, tuple(steps))
+    return Talk(name, accounts, tuple(steps), impatient)
 
 
 def load(directory: Path) -> list[Talk]:

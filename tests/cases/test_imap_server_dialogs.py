@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.config.schema import Config, LimitsConfig
+from mailsrv.imapd import progress
 from tests.cases.imap_dialog import Captures, Talk, load, parse, play
 from tests.fakes import imap_client
 from tests.mailsrv.serve.imap_server import ImapServer
@@ -101,9 +102,16 @@ class PortedClient:
         self._socket.close()
 
 
+def hurry(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No dialog lasts ten seconds."""
+    if talk.impatient:
+        monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+
+
 @pytest.mark.parametrize("step", [0, 1], ids=["whole", "by octets"])
 @pytest.mark.parametrize("talk", DIALOGS, ids=lambda talk: talk.name)
-def test_a_dialog(talk: Talk, step: int, tmp_path: Path) -> None:
+def test_a_dialog(talk: Talk, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(talk, monkeypatch)
     assert play(talk, Composed(tmp_path), lambda client, octets: client.send(octets, step)) == ""
 
 
@@ -115,7 +123,8 @@ def server(tmp_path: Path) -> Iterator[ImapServer]:
 
 
 @pytest.mark.parametrize("talk", DIALOGS, ids=lambda talk: talk.name)
-def test_a_dialog_through_a_port(talk: Talk, server: ImapServer) -> None:
+def test_a_dialog_through_a_port(talk: Talk, server: ImapServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(talk, monkeypatch)
     assert play(talk, Ported(server), lambda client, octets: client.send(octets)) == ""
 
 
