@@ -56,7 +56,7 @@ def move(state: State, command: Command) -> Status:
 def open_target(state: State, name: str) -> OpenMailbox:
     """The mailbox that messages go to; a client may create one that is missing and try again."""
     try:
-        return state.mailboxes.open(name, needed="i")
+        return state.mailboxes.open(name, needed="i", look=False)
     except NoMailbox as error:
         raise Refusal(refusals.refusal(error, try_create=True)) from None
 

@@ -114,12 +114,12 @@ class Library:
 
     # What is done with them
 
-    def open(self, name: str, needed: str = "r") -> OpenMailbox:
+    def open(self, name: str, needed: str = "r", look: bool = True) -> OpenMailbox:
         """Look into a mailbox; see Reader.open. Raises NoPermission."""
         if not is_of_others(name):
-            return self.own.open(name)
+            return self.own.open(name, look)
         place, info = self.find(name, needed)
-        box = place.reader.open(place.name)
+        box = place.reader.open(place.name, look)
         return SharedMailbox(box, self.spell(place, info.name), lambda: self.rights_of(place, info))
 
     def status(self, name: str) -> MailboxStatus:

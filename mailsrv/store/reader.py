@@ -117,10 +117,15 @@ class Reader:
         """The counters of a mailbox, new messages included; raises NoMailbox."""
         return self.open(name).status()
 
-    def open(self, name: str) -> OpenMailbox:
+    def open(self, name: str, look: bool = True) -> OpenMailbox:
         """Look into a mailbox, new messages included; raises NoMailbox. Costs nothing to keep and need not be closed.
+
+        `look` False: only to add messages to it, so files that nobody has seen yet stay unseen.
         """
         info, row = places.attach(self._index, self._mailboxes, normalize(name))
+        if not look:
+            # While a client appends, cur/ is always young, and to read it again for each message would cost the square.
+            return OpenMailbox(self._household, info, row)
         try:
             changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity))
         except MailboxGone:

@@ -78,6 +78,17 @@ def test_what_was_delivered_is_adopted_in_the_background(ground):
     assert ground.reader.usage().messages == 2
 
 
+def test_who_only_adds_messages_does_not_look(ground):
+    """Or each of 10 000 uploads would read a directory that holds the ones before it."""
+    ground.file("1.a.x")
+    box = ground.reader.open("INBOX", look=False)
+    assert (ground.append(box, "12345"), ground.reader.usage().messages) == ([1], 1)
+    with pytest.raises(NoMailbox):
+        ground.reader.open("A", look=False)
+    ground.reader.open("INBOX")
+    assert ground.reader.usage().messages == 2
+
+
 def test_a_mailbox_made_by_another_process_is_there(ground):
     ground.reader.mailboxes()
     ground.other().create("a")
