@@ -28,6 +28,8 @@ PORTS = {
     "submission": (2587, "mail from accounts: STARTTLS, then login"),
     "submissions": (2465, "the same, TLS from the first octet"),
     "lmtp": (2424, "mail from another server of this machine"),
+    "imap": (2143, "accounts read their mail: STARTTLS, then login"),
+    "imaps": (2993, "the same, TLS from the first octet"),
 }
 
 READY_SECONDS = 30.0
@@ -106,7 +108,8 @@ def commands(place: Place, ports: Mapping[str, int]) -> dict[str, list[str]]:
     outside = f"--from {_OUTSIDER} --to {recipient}"
     upload = f"--mail-rcpt {recipient} --upload-file {file}"
     verify = f"-CAfile {cert} -verify_return_error -verify_hostname localhost -crlf -quiet"
-    smtp, submission, submissions, lmtp = (ports[kind] for kind in PORTS)
+    smtp, submission, submissions, lmtp, imap, imaps = (ports[kind] for kind in PORTS)
+    reader = f"--cacert {cert} --user bob:{place.passwords['bob']}"
     made = {
         "smtp": [
             f"swaks --server {LOOPBACK}:{smtp} {outside}",
@@ -126,6 +129,14 @@ def commands(place: Place, ports: Mapping[str, int]) -> dict[str, list[str]]:
             f"openssl s_client -connect {LOOPBACK}:{submissions} {verify}",
         ],
         "lmtp": [f"swaks --protocol LMTP --server {LOOPBACK}:{lmtp} {outside}"],
+        "imap": [
+            f"curl imap://localhost:{imap}/ --ssl-reqd {reader}",
+            f"openssl s_client -connect {LOOPBACK}:{imap} -starttls imap {verify}",
+        ],
+        "imaps": [
+            f"curl 'imaps://localhost:{imaps}/INBOX;UID=1' {reader}",
+            f"openssl s_client -connect {LOOPBACK}:{imaps} {verify}",
+        ],
     }
     if place.lmtp_socket:
         made["lmtp"].append(f"swaks --protocol LMTP --socket {shlex.quote(place.lmtp_socket)} {outside}")
@@ -139,7 +150,8 @@ def explain(place: Place, ports: Mapping[str, int]) -> str:
         "The accounts and their passwords:",
         *(f"  {name:<8}{password:<20}{name}@{DOMAIN}" for name, password in place.passwords.items()),
         "",
-        "How to talk to it (each line works as it stands; openssl leaves you in the dialogue, QUIT ends it):",
+        "How to talk to it (each line works as it stands; openssl leaves you in the dialogue, which QUIT ends, and",
+        "a LOGOUT with IMAP):",
     ]
     for kind, made in commands(place, ports).items():
         lines += ["", f"  port {ports[kind]}, {kind}: {PORTS[kind][1]}"]

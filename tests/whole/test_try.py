@@ -118,28 +118,50 @@ def test_the_end_of_the_server_is_told(directory):
     assert "the server ended with status -9" in errors
 
 
-def run_command(command):
+def run_command(command, end="QUIT"):
     """One line as it was printed, in a shell; gives what it said. openssl is given a dialogue that ends."""
     return subprocess.run(
-        ["sh", "-c", command], input="QUIT\n", capture_output=True, text=True, timeout=60, check=False
+        ["sh", "-c", command], input=f"{end}\n", capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def find_commands(said):
+    """What was printed for every kind of listener: (kind, command)."""
+    kind = ""
+    for line in said.splitlines():
+        if match := re.match(r"  port \d+, (\w+):", line):
+            kind = match[1]
+        elif match := re.fullmatch(r"    (\S.*)", line):
+            yield kind, match[1]
+
+
+# Kind, program -> what it hears when it reads bob's mail.
+READS = {
+    ("imap", "curl"): r'\* LIST \(.*\) "/" INBOX\n',
+    ("imap", "openssl"): r".*\* BYE .*a OK .*",
+    ("imaps", "curl"): r".*\nSubject: the first message\n.*\nIt went through mailsrv\.\n",
+    ("imaps", "openssl"): r"\* OK \[CAPABILITY IMAP4rev2 .*a OK .*",
+}
 
 
 def test_every_command_that_it_prints_works(directory):
     with running(directory) as (_, said):
-        commands = re.findall(r"^    (\S.*)$", said, re.MULTILINE)
-        assert {command.split()[0] for command in commands} == {"swaks", "curl", "openssl"}
+        commands = list(find_commands(said))
+        assert {command.split()[0] for _, command in commands} == {"swaks", "curl", "openssl"}
+        assert {kind for kind, _ in commands} == {"smtp", "submission", "submissions", "lmtp", "imap", "imaps"}
         assert set(re.findall(r"^  port (\d+)", said, re.MULTILINE)) <= set(re.findall(r":(\d+)", said))
         ran = 0
-        for command in commands:
+        for kind, command in commands:
             program = command.split()[0]
             if shutil.which(program) is None:
                 assert os.environ.get("MAILSRV_PEERS") != "required", f"{program} is not installed"
                 continue
             before = len(find_mail(directory))
-            done = run_command(command)
+            done = run_command(command, "a LOGOUT" if kind.startswith("imap") else "QUIT")
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-            if program == "openssl":
+            if kind.startswith("imap"):
+                assert re.fullmatch(READS[kind, program], done.stdout, re.DOTALL), f"{command}\n{done.stdout}"
+            elif program == "openssl":
                 assert "\n221 " in f"\n{done.stdout}", command
             else:
                 assert len(find_mail(directory)) == before + 1, command

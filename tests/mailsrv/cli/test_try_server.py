@@ -10,7 +10,7 @@ from mailsrv.cli.try_place import Place
 from mailsrv.cli.try_server import PORTS, account_for, add_arguments, commands, explain, find_ports, prove
 from tests.fakes.clock import FakeClock
 
-NUMBERS = {"smtp": 1001, "submission": 1002, "submissions": 1003, "lmtp": 1004}
+NUMBERS = {"smtp": 1001, "submission": 1002, "submissions": 1003, "lmtp": 1004, "imap": 1005, "imaps": 1006}
 PASSWORDS = {"alice": "kfg6", "bob": "w9xz"}
 
 
@@ -52,10 +52,10 @@ def test_commands_can_be_read_by_a_shell_and_name_the_port(place):
 def test_commands_log_in_where_that_is_needed_and_nowhere_else(place):
     made = commands(place, NUMBERS)
     for kind in NUMBERS:
-        wants_login = kind.startswith("submission")
+        who = "alice" if kind.startswith("submission") else "bob" if kind.startswith("imap") else ""
         for command in made[kind]:
             if not command.startswith("openssl"):
-                assert (PASSWORDS["alice"] in command) == wants_login
+                assert [name for name, password in PASSWORDS.items() if password in command] == ([who] if who else [])
 
 
 def test_no_socket_no_command_for_it(place):

@@ -99,7 +99,7 @@ def test_authenticate_plain_and_login(server: ImapServer) -> None:
     one.say("a AUTHENTICATE PLAIN")
     assert one.hear() == "+ "
     one.say("AGFsaWNlAG9wZW4gc2VzYW1lIDE=")
-    assert one.hear().startswith("a OK [CAPABILITY IMAP4rev1")
+    assert one.hear().startswith("a OK [CAPABILITY IMAP4rev2 IMAP4rev1 ")
     two = Lines(server.connect())
     two.hear()
     two.say("a AUTHENTICATE LOGIN Ym9i")
