@@ -1,5 +1,5 @@
 """SELECT, EXAMINE, CLOSE and UNSELECT (RFC 9051 sections 6.3.2, 6.3.3, 6.4.1, 6.4.2; RFC 7162 sections 3.1.8 and 3.2.5;
-RFC 8474 section 4.2).
+RFC 8474 section 4.2, RFC 9586).
 
 With QRESYNC the client tells what it knows, and is told what it does not: which messages are gone since, and which have
 other flags. What it says about numbers it knows is not needed, for the store knows what vanished when.
@@ -72,12 +72,18 @@ def _resynchronize(state: State, view: View, known: Qresync) -> None:
     told = changes.flags
     if known.known_uids is not None:
         told = [change for change in told if change[0] in known.known_uids]
+    numbered = [(number, change) for change in told if (number := view.number_of(change[0]))]
     text = view.flags.text
-    state.send(b"".join([
-        b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n" % (number, uid, text(word), modseq)
-        for uid, word, modseq in told
-        if (number := view.number_of(uid))
-    ]))
+    if "UIDONLY" in state.core.enabled:
+        lines = [
+            b"* %d UIDFETCH (FLAGS (%b) MODSEQ (%d))\r\n" % (uid, text(word), at) for _, (uid, word, at) in numbered
+        ]
+    else:
+        lines = [
+            b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n" % (number, uid, text(word), at)
+            for number, (uid, word, at) in numbered
+        ]
+    state.send(b"".join(lines))
 
 
 def close(state: State, command: Command) -> Answer:

@@ -73,3 +73,16 @@ def test_what_goes_while_a_mailbox_is_selected_is_told_once(tmp_path, monkeypatc
     heard = client.do(f"SELECT INBOX (QRESYNC ({known}))")
     assert "* 3 EXISTS" in heard and not any("VANISHED" in line for line in heard)
     assert client.do("NOOP")[0] == "* VANISHED 2"
+
+
+def test_qresync_behind_uidonly_has_no_numbers(tmp_path) -> None:
+    house = House(tmp_path)
+    house.deliver(message())
+    client = house.client(enabled="QRESYNC UIDONLY", selected="INBOX")
+    known = f"{client.state.view.box.uidvalidity} {client.state.view.modseq}"
+    client.do("UNSELECT")
+    house.deliver(message())
+    heard = client.do(f"SELECT INBOX (QRESYNC ({known}))")
+    assert [line for line in heard if "FETCH" in line] == [
+        f"* 2 UIDFETCH (FLAGS () MODSEQ ({client.state.view.modseq}))"
+    ]
