@@ -3,8 +3,8 @@
 Root becomes the service user for good before anything is touched: what root made there the server could not use. The
 server may run meanwhile; its sessions are told of what a command changes.
 
-Diagnostics: `open_account` raises Refused for an account that is not there and for a
-data_dir of another format, ConfigError, NotPermitted.
+Diagnostics: `open_account` raises Refused for an account that is not there and for a data_dir of another format,
+ConfigError, NotPermitted.
 """
 
 import os
@@ -24,6 +24,7 @@ from mailsrv.store.reader import Reader
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Usage
 from mailsrv.config.schema import Config
+from mailsrv.cli.program import NotPermitted
 from mailsrv.cli.queue_place import become_service_user
 
 
@@ -41,20 +42,31 @@ class AccountPlace:
         return self.reader.account
 
 
-def open_account(config: Config, login: str) -> AccountPlace:
-    """The account with this name or address, as the service user. One that is not in the configuration any more may be
-    named too, while its mail is there."""
-    become_service_user(config)
-    disk, clock = Disk(), SystemClock()
-    directory = Directory.from_config(config)
+def find_account(config: Config, directory: Directory, login: str) -> tuple[str, Usage]:
+    """The name of the account that has this name or address, and what it may store. One that is not in the
+    configuration any more may be named too, while its mail is there. Raises Refused."""
     found = directory.account(login)
-    name = found.name if found is not None else login.lower()
+    if found is not None:
+        return found.name, Usage(found.quota_bytes, found.quota_messages)
     try:
-        layout = Layout.of(config.data_dir, name)
+        layout = Layout.of(config.data_dir, login.lower())
     except ValueError:
         raise Refused(f"there is no account {login}") from None
-    if found is None and not disk.exists(layout.root):
+    if not os.path.lexists(layout.root):
         raise Refused(f"there is no account {login} in {config.source}, and no mail of it in {ACCOUNTS}/")
+    return login.lower(), Usage()
+
+
+def open_account(config: Config, login: str) -> AccountPlace:
+    """That account, as the service user."""
+    try:
+        become_service_user(config)
+    except NotPermitted:
+        raise NotPermitted("only root and the service user may look into the accounts") from None
+    disk, clock = Disk(), SystemClock()
+    directory = Directory.from_config(config)
+    name, limits = find_account(config, directory, login)
+    layout = Layout.of(config.data_dir, name)
     if not os.path.isdir(config.data_dir) and not os.access(os.path.dirname(config.data_dir), os.W_OK):
         raise Refused(f"{config.data_dir}: there is no such directory; `mailsrv serve` makes it")
     if os.path.isdir(config.data_dir) and not os.access(config.data_dir, os.R_OK | os.X_OK):
@@ -64,7 +76,6 @@ def open_account(config: Config, login: str) -> AccountPlace:
         check_format(disk, spool)
     quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock)
-    limits = Usage(found.quota_bytes, found.quota_messages) if found is not None else Usage()
     if limits != Usage() and disk.exists(layout.root):
         quota.usage(name, limits.octets)  # what is not known is not counted on
     readers = Readers(disk, config.data_dir, clock, config.hostname, announcer, quota)

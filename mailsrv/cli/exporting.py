@@ -19,10 +19,11 @@ from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.config.load import load
 from mailsrv.config.schema import Config
+from mailsrv.directory.accounts import Directory
 from mailsrv.serve.privileges import choose
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import MailboxInfo
-from mailsrv.cli.account_place import AccountPlace, open_account
+from mailsrv.cli.account_place import AccountPlace, find_account, open_account
 from mailsrv.cli.control import print_json, print_table
 from mailsrv.cli.export_form import Export, Exported
 from mailsrv.cli.export_maildir import MaildirExport
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and print on standard output what there was."""
     config = load(arguments.config, os.environ)
     root = os.path.realpath(arguments.path)
+    find_account(config, Directory.from_config(config), arguments.account)  # before there is a directory in vain
     make_directory(config, root)
     place = open_account(config, arguments.account)
     exported = export(place, arguments.kind, root, arguments.mailbox)

@@ -13,6 +13,8 @@ then is remembered. A single message that cannot be read is told and passed over
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from mailsrv.system.disk import UnnamedFile
@@ -27,6 +29,7 @@ from mailsrv.cli.import_source import Item, Origin, Source, Unreadable, clean_fl
 
 _BATCH = 250  # messages of a commit; each is an open file until then
 _BATCH_OCTETS = 32 << 20
+_SYNCS = 8  # at once
 _CHANGES = 1000  # flags that are looked at together
 _PIECE = 1 << 20
 
@@ -104,6 +107,7 @@ class Pass:
         self._tally = tally
         self._words = FlagWords(box)
         self._batch = _Batch()
+        self._pool = ThreadPoolExecutor(_SYNCS)
         self._seen = 0  # of the journal's keys
         self._changed: list[tuple[str, Taken, frozenset[str]]] = []
         self._copies: dict[str, int] = {}  # messages with the same octets, where these are the key
@@ -127,6 +131,7 @@ class Pass:
                 self._flush()
             finally:
                 self._batch.close()
+                self._pool.shutdown()
         self._follow()
         present = set(self._box.view()[0])
         self._tally.missing = sum(taken.uid not in present for taken in self._journal.entries.values())
@@ -206,7 +211,10 @@ class Pass:
     def _flush(self) -> None:
         batch, self._batch = self._batch, _Batch()
         if batch.messages:
-            uids = self._box.append(batch.messages)
+            # Side by side they share the journal's commits; append, which syncs one by one, finds nothing left to do.
+            with closing(batch):
+                list(self._pool.map(lambda message: message.file.sync(), batch.messages))
+                uids = self._box.append(batch.messages)
             self._tally.taken += len(uids)
             self._tally.octets += batch.octets
             rows = zip(batch.keys, uids, batch.flags, strict=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from mailsrv.cli.account_place import open_account
+from mailsrv.cli.program import NotPermitted
 from mailsrv.errors import Refused
 from mailsrv.store.values import Incoming, Usage
 from tests.mailsrv.cli.account_house import House
@@ -28,6 +29,15 @@ def test_an_account_that_is_not_there(tmp_path):
             open_account(house.config, name)
     house.append("Subject: x\r\n\r\n", account="carol")
     assert open_account(house.config, "carol").account == "carol"
+
+
+def test_who_may_not(tmp_path, monkeypatch):
+    def refuse(config):
+        raise NotPermitted("the queue")
+
+    monkeypatch.setattr("mailsrv.cli.account_place.become_service_user", refuse)
+    with pytest.raises(NotPermitted, match="the accounts"):
+        open_account(House(tmp_path).config, "alice")
 
 
 def test_a_data_dir_of_another_format(tmp_path):

@@ -44,3 +44,5 @@ def test_only_into_a_new_directory_elsewhere(house, tmp_path, capsys):
         assert house.run("export", "mbox", "alice", tmp_path / path) == 69
         assert "is the server's" in capsys.readouterr().err
     assert house.run("export", "mbox", "alice", tmp_path / "none/x") == 1
+    assert house.run("export", "mbox", "nobody", tmp_path / "new") == 69
+    assert not (tmp_path / "new").exists()
