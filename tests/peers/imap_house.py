@@ -24,7 +24,8 @@ from tests.peers.house import MAILSRV, House, free_ports
 
 PASSWORD = "correct horse"
 WAIT_SECONDS = 60  # far more than anything takes, so that a loaded machine does not fail a test
-ACCOUNTS = tuple(f"reader{number:02}" for number in range(40))
+ACCOUNTS = tuple(f"reader{number:02}" for number in range(50))
+NARROW, NARROW_MESSAGES = "narrow", 3  # an account with a quota
 EXTRA = """\
 [bans]
 allow = ["127.0.0.0/8"]
@@ -69,7 +70,8 @@ class ImapHouse(House):
             [*MAILSRV, "passwd"], input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=30, check=True
         )
         keys = tomllib.loads(done.stdout)
-        text = EXTRA.format(**ports) + "".join(ACCOUNT.format(name=name, **keys) for name in ACCOUNTS)
+        text = EXTRA.format(**ports) + "".join(ACCOUNT.format(name=name, **keys) for name in (*ACCOUNTS, NARROW))
+        text += f"quota_messages = {NARROW_MESSAGES}\n"  # of the last one
         super().__init__(extra=text)
         self.ports |= ports
         self._accounts = iter(ACCOUNTS)

@@ -76,7 +76,7 @@ class Mbsync:
         """A whole run, which must end well; what it said."""
         process = self.start(*options)
         try:
-            said = process.communicate(timeout=150)[0].decode(errors="replace")
+            said = process.communicate(timeout=300)[0].decode(errors="replace")
         finally:
             process.kill()
             process.wait()

@@ -9,7 +9,7 @@ import smtplib
 
 import pytest
 
-from tests.peers.imap_house import PASSWORD, WAIT_SECONDS, make_message
+from tests.peers.imap_house import NARROW, NARROW_MESSAGES, PASSWORD, WAIT_SECONDS, make_message
 
 WAYS = ("imaps", "imap", "clear")
 
@@ -164,14 +164,43 @@ def test_idle(imap_house, open_client):
     assert client.fetch(1, ["FLAGS"])[1][b"FLAGS"] == (b"\\Flagged",)
 
 
-def test_quota_and_rights_where_they_are_told(imap_house, open_client):
-    account = imap_house.new_account()
-    client = open_client(account)
-    if client.has_capability("QUOTA"):
-        roots, quotas = client.get_quota_root("INBOX")
-        assert roots.mailbox == "INBOX" and isinstance(quotas, list)
-    if client.has_capability("ACL"):
-        assert account in [str(who, "ascii") if isinstance(who, bytes) else who for who, _ in client.getacl("INBOX")]
-    if client.has_capability("UNSELECT"):
-        client.select_folder("INBOX")
-        client.unselect_folder()
+def test_quota(imap_house, open_client):
+    client = open_client(NARROW)
+    for number in range(NARROW_MESSAGES):
+        client.append("INBOX", make_message(number))
+    with pytest.raises(client.Error, match="OVERQUOTA"):
+        client.append("INBOX", make_message(99))
+    roots, quotas = client.get_quota_root("INBOX")
+    assert roots.mailbox == "INBOX" and len(roots.quota_roots) == 1
+    counted = [quota for quota in quotas if quota.resource == "MESSAGE"]
+    assert [(quota.usage, quota.limit) for quota in counted] == [(NARROW_MESSAGES, NARROW_MESSAGES)]
+    client.select_folder("INBOX")
+    client.delete_messages(1)
+    client.expunge()
+    client.append("INBOX", make_message(99))
+
+
+def test_a_shared_mailbox(imap_house, open_client):
+    owner, guest = imap_house.new_account(), imap_house.new_account()
+    client, other = open_client(owner), open_client(guest)
+    client.create_folder("Team")
+    client.append("Team", make_message(1), (b"\\Flagged",))
+    ((prefix, delimiter),) = other.namespace().other
+    shared = f"{prefix}{owner}{delimiter}Team"
+    assert not other.folder_exists(shared)
+    client.setacl("Team", guest, "lrsi")
+    assert {text(who): set(text(rights)) for who, rights in client.getacl("Team")}[guest] == set("lrsi")
+    assert shared in [name for _, _, name in other.list_folders()]
+    other.select_folder(shared)
+    assert other.fetch(other.search(), ["BODY.PEEK[]"])[1][b"BODY[]"] == make_message(1)
+    other.append(shared, make_message(2))
+    with pytest.raises(other.Error):
+        other.delete_folder(shared)
+    assert client.folder_status("Team", ["MESSAGES"]) == {b"MESSAGES": 2}
+    client.setacl("Team", guest, '""')  # it quotes nothing here
+    assert shared not in [name for _, _, name in other.list_folders()]
+
+
+def text(token):
+    """A token that IMAPClient gives as octets or as text."""
+    return token.decode() if isinstance(token, bytes) else token
