@@ -68,7 +68,7 @@ CAPABILITIES = (
     Capability("QRESYNC", ("qresync",), _late),
     Capability("OBJECTID", ("objectid", "objectid-messages"), _late),
     Capability("SAVEDATE", ("savedate", "savedate-search"), _late),
-    Capability("NOTIFY", (), _late),
+    Capability("NOTIFY", ("notify", "notify-mailboxes"), _late),
     Capability("QUOTA", ("quota",), _late),
     Capability("QUOTA=RES-STORAGE", ("quota",), _late),
     Capability("QUOTA=RES-MESSAGE", ("quota",), _late),

@@ -26,6 +26,7 @@ from mailsrv.imapd import (
     mailboxes,
     metadata,
     multisearch,
+    notify,
     quota,
     replace,
     search,
@@ -70,7 +71,7 @@ ACTIONS: dict[str, Action] = {
     "MYRIGHTS": access.my_rights,
     "NAMESPACE": session_commands.namespace,
     "NOOP": session_commands.noop,
-    "NOTIFY": session_commands.refuse_notify,
+    "NOTIFY": notify.notify,
     "RENAME": mailboxes.rename,
     "REPLACE": replace.replace,
     "SEARCH": search.search,
@@ -101,6 +102,9 @@ TAKEN: dict[type[Any], Callable[[State, Any], None]] = {
     Aborted: append.abort,
 }
 
+# Commands that change what NOTIFY tells of mailboxes and values, and not of messages.
+OWN_NEWS = frozenset({"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "SETACL", "DELETEACL", "SETMETADATA"})
+
 READ_ONLY = no("this mailbox is selected read-only", "READ-ONLY")
 
 
@@ -114,5 +118,12 @@ def perform(state: State, command: Command) -> Answer:
     row = command.row
     if row.changes_mailbox and state.view is not None and state.view.read_only:
         return READ_ONLY
-    return guard(state, lambda: ACTIONS[name_of(row)](state, command), row.may_renumber)
+    name = name_of(row)
+    if state.notices is None or name not in OWN_NEWS:
+        return guard(state, lambda: ACTIONS[name](state, command), row.may_renumber)
+    # What others did is told before, so that what this command does need not be told to who gives it.
+    state.notices.look(state)
+    answer = guard(state, lambda: ACTIONS[name](state, command), row.may_renumber)
+    state.notices.remember(state)
+    return answer
 

@@ -60,7 +60,8 @@ class Conversation:
     @property
     def wants_rings(self) -> bool:
         """Whether `woken` is to be called when somebody rings, while the client is silent."""
-        return self._state.idling
+        state = self._state
+        return state.idling or state.notices is not None and state.upload is None
 
     def connect(self, core: Core, flush: Callable[[], None], ring: Callable[[], None]) -> None:
         """See State.connect; before the first event."""
@@ -75,7 +76,7 @@ class Conversation:
 
     def woken(self) -> None:
         """Somebody rang: tell the client what is new."""
-        if self._state.idling:
+        if self.wants_rings:
             idle.look(self._state)
 
     def limits(self) -> Limits:
@@ -109,6 +110,7 @@ class Conversation:
     def leave(self) -> None:
         """Give everything back, without a line in the log; a second call does nothing."""
         state = self._state
+        state.notices = None
         idle.leave(state)
         state.drop()
         if state.shown is not None:

@@ -18,11 +18,7 @@ DONE = ok("welcome back")
 def begin(state: State, command: Command) -> Answer:
     """IDLE. The watch begins before the last look, so that nothing falls between them."""
     state.idling = True
-    # What happens to a mailbox that another account shares is announced under that account's name.
-    watched = {state.account} if state.view is None else {state.account, state.view.box.owner}
-    state.watched = tuple(watched)
-    for account in state.watched:
-        state.house.watch.enter(account, state.ring)
+    listen(state)
     look(state)
     return Continue()
 
@@ -31,7 +27,10 @@ def look(state: State) -> None:
     """Tell what is new: at the begin of IDLE and whenever the watcher rings."""
     view = state.view
     if view is not None:
-        guard(state, lambda: _look_for_files(view), renumber=True)
+        delays = state.notices is not None and state.notices.delays and not state.idling
+        guard(state, lambda: _look_for_files(view), renumber=not delays)
+    if state.notices is not None:
+        state.notices.look(state)
 
 
 def _look_for_files(view: View) -> Answer:
@@ -39,9 +38,24 @@ def _look_for_files(view: View) -> Answer:
     return DONE
 
 
+def listen(state: State) -> None:
+    """Listen for those accounts whose mailboxes this session wants to hear of now. What happens to a mailbox that
+    another account shares is announced under that account's name."""
+    wanted: set[str] = set()
+    if state.idling or state.notices is not None:
+        wanted.add(state.account)
+        if state.view is not None:
+            wanted.add(state.view.box.owner)
+    if state.notices is not None:
+        wanted.update(state.mailboxes.owners())
+    watched, state.watched = state.watched, frozenset(wanted)
+    for account in wanted - watched:
+        state.house.watch.enter(account, state.ring)
+    for account in watched - wanted:
+        state.house.watch.leave(account, state.ring)
+
+
 def leave(state: State) -> None:
-    """DONE, or the session's end: listen for rings no more; a second call does nothing."""
-    if state.idling:
-        state.idling = False
-        for account in state.watched:
-            state.house.watch.leave(account, state.ring)
+    """DONE, or the session's end: listen for rings no more, but for what NOTIFY wants; a second call does nothing."""
+    state.idling = False
+    listen(state)

@@ -59,6 +59,11 @@ class Library:
         found += [MailboxInfo(name, exists=False, subscribed=True) for name in subscribed]
         return sorted(found, key=lambda info: (info.name != INBOX, info.name))
 
+    def owners(self) -> list[str]:
+        """The accounts that share anything with this one."""
+        shared = (info.name[len(PREFIX) :].partition(SEPARATOR)[0] for info in self._shared(self.access.owners()))
+        return list(dict.fromkeys(shared))
+
     def _shared(self, owners: list[str]) -> Iterator[MailboxInfo]:
         for owner in owners:
             grants = self.access.grants(owner)
@@ -182,6 +187,7 @@ class Library:
                 del grants[mailboxid]
             entries = grants.setdefault(info.mailboxid, {})
             entries[identifier] = edit(entries.get(identifier, ""))
+        place.reader.announce()
 
     def _place_for(self, name: str) -> Place:
         try:

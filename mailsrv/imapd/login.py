@@ -14,6 +14,7 @@ from mailsrv.directory import logins
 from mailsrv.directory.logins import Outcome
 from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
+from mailsrv.imapd import idle
 from mailsrv.imapd.house import House
 from mailsrv.imapd.library import Library
 from mailsrv.imapd.state import State
@@ -100,6 +101,8 @@ def make_library(house: House, account: str) -> Library:
 
 def unauthenticate(state: State, command: Command) -> Answer:
     """UNAUTHENTICATE: as before the login; TLS and compression stay (RFC 8437 section 3)."""
+    state.notices = None
+    idle.leave(state)
     state.drop()
     state.library = None
     state.account = ""

@@ -32,7 +32,7 @@ def get_metadata(state: State, command: Command) -> Answer:
     """GETMETADATA."""
     arguments = command.arguments
     assert isinstance(arguments, GetMetadata)
-    name, values = _find(state, arguments.mailbox)
+    name, values = find_values(state, arguments.mailbox)
     told: dict[str, bytes | None] = {}
     longest = 0
     for entry in arguments.entries:
@@ -72,7 +72,7 @@ def set_metadata(state: State, command: Command) -> Answer:
         if not arguments.mailbox:
             _set_of_server(state, private, shared)
         else:
-            _set_of_mailbox(state, arguments.mailbox, private, shared)
+            _set_of_mailbox(state, arguments.mailbox, private, shared).reader.announce()
     except TooMany as error:
         return no(str(error), "METADATA TOOMANY")
     return ok("kept")
@@ -85,9 +85,10 @@ def _set_of_server(state: State, private: Changes, shared: Changes) -> None:
     if shared:
         raise Refusal(no("what is shared about the server is the operator's", "NOPERM"))
     state.house.metadata.change(state.account, SERVER, private)
+    state.mailboxes.own.announce()
 
 
-def _set_of_mailbox(state: State, name: str, private: Changes, shared: Changes) -> None:
+def _set_of_mailbox(state: State, name: str, private: Changes, shared: Changes) -> Place:
     place, info = _expect_mailbox(state, name)
     if shared and "w" not in state.mailboxes.rights_of(place, info):
         raise NoPermission(f"{place.owner} does not allow to change what is shared about {name} (the right w)")
@@ -95,7 +96,7 @@ def _set_of_mailbox(state: State, name: str, private: Changes, shared: Changes) 
     alive = {line.mailboxid for line in place.reader.mailboxes()}
     if place.owner == state.account:
         metadata.change(state.account, info.mailboxid, {**private, **shared}, alive)
-        return
+        return place
     # Two files; when the second refuses, the first is as it was.
     key = _key_of_other(place, info)
     before = metadata.values(state.account, key)
@@ -108,15 +109,16 @@ def _set_of_mailbox(state: State, name: str, private: Changes, shared: Changes) 
         except TooMany:
             metadata.change(state.account, key, old)
             raise
+    return place
 
 
 def make_metadata(state: State, mailbox: str, entries: Iterable[str]) -> bytes:
     """The METADATA response of a mailbox, for LIST. Raises NoMailbox and NoPermission."""
-    name, values = _find(state, mailbox)
+    name, values = find_values(state, mailbox)
     return extended_responses.metadata(name, [(entry, values.get(entry)) for entry in entries], state.core.utf8)
 
 
-def _find(state: State, mailbox: str) -> tuple[str, Values]:
+def find_values(state: State, mailbox: str) -> tuple[str, Values]:
     """What this account calls a mailbox, and all of the values that it may see; "" is the server."""
     metadata = state.house.metadata
     if not mailbox:

@@ -49,11 +49,6 @@ def identify(state: State, command: Command) -> Answer:
     return ok("pleased to meet you")
 
 
-def refuse_notify(state: State, command: Command) -> Answer:
-    """NOTIFY, which is not told as a capability: there is IDLE (RFC 5465 section 5.8)."""
-    return no("use IDLE: there are no other notifications", "NOTIFICATIONOVERFLOW")
-
-
 def namespace(state: State, command: Command) -> Answer:
     """NAMESPACE: the account's own mailboxes have no prefix, those that others share have theirs."""
     state.send(responses.namespace([""], [PREFIX], None, state.core.utf8))

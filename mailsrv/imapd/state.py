@@ -14,6 +14,7 @@ from mailsrv.system.openfile import OpenFile
 from mailsrv.system.tls import TlsInfo
 from mailsrv.imap import situation
 from mailsrv.imap.answers import Segment
+from mailsrv.imap.numbers import NumberSet
 from mailsrv.directory.logins import Logins, Visitor
 from mailsrv.imapd.house import House, Peer, Shown
 from mailsrv.imapd.library import Library
@@ -47,17 +48,32 @@ class Upload(Protocol):
         ...
 
 
+class Notices(Protocol):
+    """What NOTIFY wants to be told (mailsrv.imapd.notify); None in its place: news of the selected mailbox, with the
+    next command."""
+
+    @property
+    def tells_selected(self) -> bool: ...
+    @property
+    def tells_flags(self) -> bool: ...
+    @property
+    def delays(self) -> bool: ...
+    def look(self, state: "State", /) -> None: ...
+    def remember(self, state: "State", /) -> None: ...
+    def fetch_new(self, state: "State", uids: NumberSet, /) -> None: ...
+
+
 class State:
     """One session.
 
     `account` is "" before login; `library` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
-    holds; `idling` is true during IDLE, which listens for the accounts `watched`. `ring` wakes the session's thread
-    while it waits for its client. `shown` is the session as `mailsrv who` shows it.
+    holds; `idling` is true during IDLE, `notices` what NOTIFY wants: both listen for the accounts `watched`. `ring`
+    wakes the session's thread while it waits for its client. `shown` is the session as `mailsrv who` shows it.
     """
 
     __slots__ = (
-        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "library", "logins", "peer", "refused",
-        "ring", "shown", "tls", "upload", "view", "watched",
+        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "library", "logins", "notices",
+        "peer", "refused", "ring", "shown", "tls", "upload", "view", "watched",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -69,7 +85,8 @@ class State:
         self.view: View | None = None
         self.upload: Upload | None = None
         self.idling = False
-        self.watched: tuple[str, ...] = ()
+        self.watched: frozenset[str] = frozenset()
+        self.notices: Notices | None = None
         self.refused = 0
         self.shown: Shown | None = None
         self.logins = Logins(house, Visitor(peer.session_id, peer.kind, peer.client))

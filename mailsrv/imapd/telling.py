@@ -13,6 +13,7 @@ from dataclasses import replace
 from mailsrv.errors import StorageError
 from mailsrv.system import events
 from mailsrv.imap.answers import Answer, Refusal, Status, Word
+from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.situation import State as Standing
 from mailsrv.store.refusals import MailboxGone, StoreRefusal
 from mailsrv.imapd import refusals
@@ -48,8 +49,14 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
     view = state.view
     if view is None or state.core.state is not Standing.SELECTED or answer.word in (Word.BYE, Word.BAD):
         return answer
+    notices = state.notices
+    if notices is not None and not notices.tells_selected:
+        return answer
     try:
         view.sync()
+        if notices is not None and not notices.tells_flags:
+            view.changed.clear()
+        arrived = NumberSet.of_sorted(view.arrived)
         news = make_news(view, state.core.enabled, renumber)
     except MailboxGone:
         return _end_view(state, answer)
@@ -58,6 +65,8 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
         return answer
     if news:
         state.send(news)
+    if arrived and notices is not None:
+        notices.fetch_new(state, arrived)
     if view.gone and "QRESYNC" in state.core.enabled:
         # The client must not believe that it has been told all up to the modseqs it saw (RFC 7162 section 3.2).
         code = f"HIGHESTMODSEQ {view.gone_modseq}"

@@ -5,8 +5,8 @@ All of these files lie in one directory, so that to learn who shares anything co
 its object id, which a rename does not change and no other mailbox ever gets: what was granted ends with the mailbox.
 The owner has every right, always. A file that cannot be read grants nothing. Mailboxes are not known here.
 
-Diagnostics: `change` raises TooMany, and StorageError for a file that is damaged, which is not written over, and everything
-StorageError when the disk refuses; ValueError for what is no account's name.
+Diagnostics: `change` raises TooMany, and StorageError for a file that is damaged, which is not written over; all raise
+StorageError when the disk refuses, and ValueError for what is no account's name.
 """
 
 import re

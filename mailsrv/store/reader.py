@@ -104,6 +104,7 @@ class Reader:
                 if len(listing.lines) >= places.MAX_MAILBOXES:
                     raise TooMany(f"an account has at most {places.MAX_MAILBOXES} mailboxes")
                 listing.put(MailboxInfo(name, exists=False, subscribed=True))
+        self._household.announce()
 
     def set_special_use(self, name: str, special_use: str) -> None:
         """Give a mailbox a special use, or none with ""; raises NoMailbox, UseTaken."""
@@ -112,6 +113,10 @@ class Reader:
             line = places.expect(listing, name)
             places.check_use(listing, name, special_use)
             listing.put(replace(line, special_use=special_use))
+
+    def announce(self) -> None:
+        """Let those who listen know that something about the account's mailboxes has changed."""
+        self._household.announce()
 
     def status(self, name: str) -> MailboxStatus:
         """The counters of a mailbox, new messages included; raises NoMailbox."""

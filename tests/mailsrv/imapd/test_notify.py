@@ -1,0 +1,119 @@
+"""What NOTIFY tells; the dialogs tests/cases/imap/notify and notify-mailboxes show the rest."""
+
+import pytest
+
+from mailsrv.imapd import notify as module
+
+from tests.fakes.imap_client import House, message
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+def ring(client):
+    client.heard = b""
+    client.policy.woken()
+    client._flush()
+    return client.heard.decode().split("\r\n")[:-1]
+
+
+def test_before_it_nobody_is_rung_outside_idle(house):
+    client = house.client(selected="INBOX")
+    assert not client.policy.wants_rings
+    assert client.do("NOTIFY SET (selected (MessageNew MessageExpunge))") == ["OK you will hear"]
+    assert client.policy.wants_rings
+    house.deliver(message())
+    assert ring(client) == ["* 1 EXISTS"]
+    assert ring(client) == []
+
+
+def test_mailboxes_of_others_are_watched_while_they_are_shared(house):
+    alice, bob = house.client(), house.client("bob")
+    alice.do("SETACL INBOX bob lr")
+    listened = []
+    house.services.watch.enter = lambda account, ring: listened.append(account)
+    house.services.watch.leave = lambda account, ring: listened.remove(account)
+    bob.do('NOTIFY SET (subtree "Other Users" (MessageNew MessageExpunge MailboxName))')
+    assert sorted(listened) == ["alice", "bob"]
+    house.deliver(message())
+    assert ring(bob)[0].startswith('* STATUS "Other Users/alice/INBOX" (MESSAGES 1 UIDNEXT 2 ')
+    alice.do("DELETEACL INBOX bob")
+    house.deliver(message())
+    assert ring(bob) == ['* LIST (\\NonExistent \\HasNoChildren) "/" "Other Users/alice/INBOX"']
+    alice.do("SETACL INBOX bob lr")
+    assert ring(bob) == ['* LIST (\\HasNoChildren) "/" "Other Users/alice/INBOX"']
+    house.deliver(message())
+    assert len(ring(bob)) == 1
+    bob.policy.leave()
+    assert listened == []
+
+
+def test_news_between_two_idles_are_told(house):
+    client = house.client(selected="INBOX")
+    listened = []
+    house.services.watch.enter = lambda account, ring: listened.append(account)
+    house.services.watch.leave = lambda account, ring: listened.remove(account)
+    client.do("NOTIFY SET (selected (MessageNew MessageExpunge)) (inboxes (MailboxName))")
+    client.send(b"i IDLE\r\n")
+    house.deliver(message())
+    assert ring(client) == ["* 1 EXISTS"]
+    assert b"i OK" in client.send(b"DONE\r\n")
+    assert listened == ["alice"]
+    house.deliver(message())
+    assert ring(client) == ["* 2 EXISTS"]
+    assert client.do("UNAUTHENTICATE")[-1].endswith("nobody is logged in")
+    assert listened == []
+    assert not client.policy.wants_rings
+
+
+def test_modseqs_are_told_to_who_knows_them(house):
+    client, other = house.client(enabled="CONDSTORE"), house.client()
+    other.do("CREATE Team")
+    other.append(b"x", "Team")
+    told = client.do("NOTIFY SET STATUS (mailboxes Team (MessageNew MessageExpunge FlagChange))")
+    assert told[0].startswith("* STATUS Team (MESSAGES 1 UIDNEXT 2 UIDVALIDITY ")
+    assert "UNSEEN 1 HIGHESTMODSEQ " in told[0]
+    other.do("SELECT Team")
+    other.do("STORE 1 +FLAGS (\\Flagged)")
+    (told,) = ring(client)
+    assert "HIGHESTMODSEQ " in told
+    assert "UNSEEN" not in told
+
+
+def test_flags_elsewhere_are_not_told_without_modseqs(house):
+    house.deliver(message())
+    client, other = house.client(), house.client(selected="INBOX")
+    client.do("NOTIFY SET (inboxes (MessageNew MessageExpunge FlagChange))")
+    other.do("STORE 1 +FLAGS (\\Flagged)")
+    assert ring(client) == []
+    other.do("STORE 1 +FLAGS (\\Seen)")
+    assert "UNSEEN 0" in ring(client)[0]
+
+
+def test_what_is_fetched_makes_nothing_seen(house):
+    client = house.client(selected="INBOX")
+    client.do("NOTIFY SET (selected (MessageNew (BODY[]) MessageExpunge))")
+    house.deliver(message())
+    assert ring(client)[:2] == ["* 1 EXISTS", f"* 1 FETCH (UID 1 BODY[] {{{len(message())}}}"]
+    assert house.flags() == {1: 0}
+
+
+def test_too_many_mailboxes_are_refused(house, monkeypatch):
+    monkeypatch.setattr(module, "MOST_MAILBOXES", 1)
+    client = house.client()
+    client.do("CREATE Team")
+    refused = client.do("NOTIFY SET (personal (MessageNew MessageExpunge))")
+    assert refused[0].startswith("NO [NOTIFICATIONOVERFLOW] ")
+    assert not client.policy.wants_rings
+    assert client.do("NOTIFY SET (personal (MailboxName))")[-1].startswith("OK ")
+
+
+def test_while_a_message_comes_nothing_is_said(house):
+    client = house.client()
+    client.do("NOTIFY SET (personal (MailboxName))")
+    client.send(b"a APPEND INBOX {5}\r\nx")
+    assert not client.policy.wants_rings
+    assert b"a OK" in client.send(b"yyyy\r\n")
+    assert client.policy.wants_rings
