@@ -120,7 +120,7 @@ class Collector:
             self._append(path, line)
 
     def _takes_share(self, domain: str, octets: int) -> bool:
-        """Whether a policy domain may have more of the day: one that is written to by a flood leaves the others room."""
+        """Whether a policy domain may have more of the day: a flood to one leaves the others room."""
         key = domain if domain in self._shares or len(self._shares) < _DOMAINS else ""
         used = self._shares.get(key, 0)
         if used + octets > MAX_DAY_OCTETS // _SHARE:
