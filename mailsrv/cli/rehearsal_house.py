@@ -21,7 +21,7 @@ from mailsrv.mail.envelope import Envelope, Recipient
 from mailsrv.authn.evaluate import Watched
 from mailsrv.config.schema import Config
 from mailsrv.directory.accounts import Directory
-from mailsrv.receive.filter import make_filter
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.receive.house import House
 from mailsrv.serve.bans import Bans
 from mailsrv.serve.house import make_lookups

@@ -17,8 +17,7 @@ from enum import Enum
 from typing import Protocol
 
 from mailsrv.errors import MailsrvError, StorageError
-from mailsrv.system.clock import Clock
-from mailsrv.system.dns_values import DnsFailure, Resolver
+from mailsrv.system.dns_values import DnsFailure
 from mailsrv.system.net import Lost, TimedOut, Unreachable
 from mailsrv.system.scratch import Octets
 from mailsrv.mail.authres import claims
@@ -132,21 +131,6 @@ class GuardedFilter:
             reason = clean(f"{self._scanner.name}: {error}")
             reply = NOT_NOW if self._on_failure is Action.DEFER else None
             return FilterFinding(self._on_failure, Scan.FAILED, reason, reply)
-
-
-def make_filter(config: FilterConfig, clock: Clock, resolver: Resolver | None = None) -> ContentFilter | None:
-    """The filter that the configuration names, None when it names none. `resolver` finds the address of a filter that
-    is named by a host name other than localhost."""
-    # Each imports this module, and only the one that is asked for is to be loaded.
-    if config.rspamd:
-        from mailsrv.receive.rspamd import Rspamd
-
-        return GuardedFilter(Rspamd(config, clock, resolver), config)
-    if config.milter:
-        from mailsrv.receive.milter import Milter
-
-        return GuardedFilter(Milter(config, clock, resolver), config)
-    return None
 
 
 def refusal(code: int, enhanced: str, reason: str, text: str) -> FilterFinding:

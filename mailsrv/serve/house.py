@@ -13,7 +13,7 @@ from mailsrv.deliver.local import LocalDelivery
 from mailsrv.directory.accounts import Directory
 from mailsrv.directory.passwords import Passwords
 from mailsrv.errors import AlreadyThere
-from mailsrv.receive.filter import make_filter
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.receive.house import House
 from mailsrv.receive.space import FreeSpace
 from mailsrv.serve.worker import WorkerContext

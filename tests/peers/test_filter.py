@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from mailsrv.config.schema import FilterConfig
-from mailsrv.receive.filter import Action, Scan, make_filter
+from mailsrv.receive.filter import Action, Scan
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.system.clock import SystemClock
 
 from tests.fakes.dns import FakeDnsServer

@@ -5,6 +5,7 @@ import pytest
 from mailsrv.config.schema import FilterConfig
 from mailsrv.errors import StorageError
 from mailsrv.receive import filter as door
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.receive.filter import Action, Fields, FilterFailed, FilterFinding, GuardedFilter, Scan
 from mailsrv.system.dns_values import DnsFailure
 from mailsrv.system.net import Lost, TimedOut, Unreachable
@@ -73,7 +74,7 @@ def test_a_large_message_is_not_shown():
     ],
 )
 def test_the_configuration_names_it(config, kind):
-    made = door.make_filter(config, FakeClock())
+    made = make_filter(config, FakeClock())
     assert (made and made._scanner.name) == kind
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mailsrv.config.schema import FilterConfig
 from mailsrv.receive import milter as door
-from mailsrv.receive.filter import Action, GuardedFilter, Scan, make_filter
+from mailsrv.receive.filter import Action, GuardedFilter, Scan
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.net import Lost
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mailsrv.config.schema import FilterConfig
 from mailsrv.receive import rspamd as door
-from mailsrv.receive.filter import FIELDS_LIMIT, MAX_FIELDS, MAX_SYMBOLS, Action, FilterFailed, Scan, make_filter
+from mailsrv.receive.filter import FIELDS_LIMIT, MAX_FIELDS, MAX_SYMBOLS, Action, FilterFailed, Scan
+from mailsrv.receive.filter_kinds import make_filter
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.fetch import HttpResponse
 
