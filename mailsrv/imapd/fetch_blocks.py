@@ -30,9 +30,11 @@ from mailsrv.imapd.state import State
 
 WIDE = 250  # messages of a block whose rows hold what is kept ready, 64 KiB an item at most
 NARROW = 2000
+PORTION = 1 << 18  # octets of what is kept ready that become responses at once
 COMPUTED = 20  # messages of a block of which nothing is kept yet, for it to be computed and kept now
 MAX_SEARCHED = 1 << 36  # octets that one command may have searched for parts, and decoded
 TELL_SECONDS = 10.0  # between two words of how far it is
+_UNKNOWN = 1 << 16  # octets that count for what is not kept ready: it is as large, or not computed yet
 _PLACEHOLDERS: dict[str, bytes | str] = {
     # What RFC 2180 section 4.1.3 calls NIL FETCH responses, for a message whose file cannot be read.
     "envelope": b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
@@ -103,7 +105,8 @@ class Work:
             return
         if plan.flags and (plan.modseq or not self._aware):
             self._view.forget_changes(uids)
-        self._send_rows(plan, numbers, rows)
+        for start, stop in _portions(plan, rows):
+            self._send_rows(plan, numbers[start:stop], rows[start:stop])
 
     def _compute(self, plan: Plan, rows: list[Row]) -> bool:
         """Have what is kept of messages computed now, where the client is faster than the background; False for a few,
@@ -245,6 +248,23 @@ class Work:
         if str(error) != self._logged:
             self._logged = str(error)
             events.storage(self._state.house.log, path=self._state.account, reason=self._logged)
+
+
+def _portions(plan: Plan, rows: list[Row]) -> Iterator[tuple[int, int]]:
+    """Places of rows that are told of together, (start, stop): all of them, or fewer where what is kept ready is large,
+    and one where it is too large to be kept. The client may be in no hurry to read what is made of them."""
+    columns = [[row[at] for row in rows] for at, _ in plan.ready]
+    if not any(None in column for column in columns) and sum(sum(map(len, column)) for column in columns) <= PORTION:
+        yield 0, len(rows)
+        return
+    start, size = 0, 0
+    for at, values in enumerate(zip(*columns, strict=True), 1):
+        size += sum(_UNKNOWN if value is None else len(value) for value in values)
+        if size >= PORTION:
+            yield start, at
+            start, size = at, 0
+    if start < len(rows):
+        yield start, len(rows)
 
 
 def _format_all(template: bytes, columns: list[Iterable[Any]]) -> bytes:

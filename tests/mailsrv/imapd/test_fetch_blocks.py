@@ -302,3 +302,17 @@ def test_new_keywords_are_named_before_they_are_seen(house: House) -> None:
     lines = client.do("FETCH 1 FLAGS")
     assert re.fullmatch(r"\* FLAGS \(.* new\)", lines[0])
     assert lines[2] == "* 1 FETCH (FLAGS (new))"
+
+
+def test_large_envelopes_wait_in_small_portions(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    to = ",\r\n ".join(f"somebody-{number}@example.org" for number in range(500)).encode()
+    client = selected(house, *[b"Subject: x\r\nTo: " + to + b"\r\n\r\nhi\r\n"] * 40)
+    sizes = []
+    put = fetch_blocks.Output.put
+    monkeypatch.setattr(fetch_blocks.Output, "put", lambda self, octets: (sizes.append(len(octets)), put(self, octets)))
+    for computed in (False, True):
+        sizes.clear()
+        assert numbered(client.do("FETCH 1:* (ENVELOPE)")) == list(range(1, 41))
+        assert sum(sizes) > 2 * fetch_blocks.PORTION, computed
+        assert max(sizes) < 2 * fetch_blocks.PORTION, computed
+        compute(house)
