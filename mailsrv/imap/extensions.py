@@ -35,7 +35,10 @@ def _compressible(situation: Situation) -> bool:
 
 
 CAPABILITIES = (
-    Capability("IMAP4rev2", ("rev2-names", "rev2-select", "rev2-messages", "rev2-session", "search-rev2")),
+    Capability(
+        "IMAP4rev2",
+        ("rev2-mailboxes", "rev2-messages", "rev2-names", "rev2-select", "rev2-session", "search-rev2"),
+    ),
     Capability("IMAP4rev1", ("core-states",)),
     # Before login
     Capability("STARTTLS", ("core-starttls",), lambda it: _early(it) and it.offer.starttls and not it.tls),
