@@ -6,6 +6,7 @@ characters a mailbox name may have.
 Diagnostics: `decode` raises GrammarError for octets that are not the one spelling of a name.
 """
 
+import codecs
 import re
 from binascii import Error, a2b_base64, b2a_base64
 
@@ -14,6 +15,10 @@ from mailsrv.errors import GrammarError
 _SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-")
 _PLAIN = re.compile(rb"[\x20-\x25\x27-\x7e]*(?:&[A-Za-z0-9+,]*-[\x20-\x25\x27-\x7e]*)*")
 _TO_SHIFT = re.compile(r"&|[^\x20-\x7e]+")
+
+
+# Loaded now: a worker that has dropped its privileges may not reach the library any more.
+codecs.lookup("utf-16-be")
 
 
 def encode(name: str) -> bytes:

@@ -55,6 +55,16 @@ _MEANT = {
 }
 _CODECS = frozenset(aliases.values()) - _NOT_CHARSETS | {"cp720", "cp737", "cp874", "koi8_t", "koi8_u"}
 
+# Loaded now, since a worker that has dropped its privileges may not reach the library any more; the others are then
+# unknown charsets. These are nearly all that mail has.
+for _name in (
+    "ascii", "latin_1", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258",
+    "iso8859_2", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_15", "koi8_r", "koi8_u", "gb2312", "gbk", "gb18030",
+    "big5", "shift_jis", "cp932", "euc_jp", "iso2022_jp", "euc_kr", "cp949", "iso2022_kr", "utf_7", "utf_16",
+    "utf_16_be", "utf_16_le", "cp437", "cp850", "cp866", "mac_roman", "tis_620",
+):  # fmt: skip
+    codecs.lookup(_name)
+
 _ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^?]*+)\?=")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
@@ -68,7 +78,13 @@ def codec_name(charset: bytes) -> str | None:
         return _MEANT[name]
     codec = aliases.get(name, name)
     codec = _MEANT.get(codec, codec) or "utf_8"
-    return codec if codec in _CODECS and codec != "utf_8" else None
+    if codec not in _CODECS or codec == "utf_8":
+        return None
+    try:
+        codecs.lookup(codec)
+    except LookupError:  # a library out of reach
+        return None
+    return codec
 
 
 def decode_octets(octets: bytes, charset: bytes = b"") -> str:

@@ -367,8 +367,12 @@ class FakeDnsServer:
         self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
 
     def _serve(self):
+        poll = select.poll()  # a whole run of tests may have more descriptors than select takes
+        ends = {end.fileno(): end for end in (self._udp, self._tcp, self._wake)}
+        for number in ends:
+            poll.register(number, select.POLLIN)
         while not self._stopping.is_set():
-            ready, _, _ = select.select([self._udp, self._tcp, self._wake], [], [])
+            ready = [ends[number] for number, _ in poll.poll()]
             if self._udp in ready:
                 octets, client = self._udp.recvfrom(65535)
                 self._start(self._answer_udp, octets, client)

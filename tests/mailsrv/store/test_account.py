@@ -189,6 +189,7 @@ def test_the_page_names_the_same_files():
     )  # fmt: skip
     inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in names}
     inbox |= {f"{ACCOUNTS}/NAME/{name}" for name in (metadata.FILE, metadata.LOCK)}
+    inbox |= {f"{ACCOUNTS}/NAME/imports"}
     inbox |= {f"{access.DIRECTORY}/NAME", f"{access.DIRECTORY}/.lock"}
     feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}
     assert documented == {*inbox, *junk, *feedback, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
