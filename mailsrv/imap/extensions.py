@@ -39,7 +39,10 @@ CAPABILITIES = (
         "IMAP4rev2",
         ("rev2-mailboxes", "rev2-messages", "rev2-names", "rev2-select", "rev2-session", "search-rev2"),
     ),
-    Capability("IMAP4rev1", ("core-states",)),
+    Capability(
+        "IMAP4rev1",
+        ("core-states", "append", "copy", "expunge", "fetch", "list", "mailboxes", "search", "select", "status", "store"),
+    ),
     # Before login
     Capability("STARTTLS", ("core-starttls",), lambda it: _early(it) and it.offer.starttls and not it.tls),
     Capability("LOGINDISABLED", ("core-login-disabled",), lambda it: _early(it) and not it.offer.login),
