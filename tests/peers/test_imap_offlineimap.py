@@ -33,6 +33,17 @@ remotepass = {password}
 {tls}
 maxconnections = {connections}
 """
+# imaplib2 uses one TLS object in two threads as soon as there is something to read. The tickets that TLS 1.3 sends behind
+# the handshake make that the moment of its first commands, and under load an answer is lost now and then.
+OPENSSL = """\
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = tls
+[tls]
+MaxProtocol = TLSv1.2
+"""
 WAYS = {
     "imaps": ("imaps", "ssl = yes\nstarttls = no\nsslcacertfile = {certificate}"),
     "starttls": ("imap", "ssl = no\nstarttls = yes\nsslcacertfile = {certificate}"),
@@ -47,6 +58,7 @@ class Offlineimap:
         kind, tls = WAYS[way]
         self.mail = root / "mail"
         self._root, self._house, self._program = root, house, program
+        (root / "openssl.cnf").write_text(OPENSSL)
         self._config = root / "offlineimaprc"
         self._config.write_text(
             CONFIG.format(
@@ -60,7 +72,10 @@ class Offlineimap:
         done = subprocess.run(
             [self._program, "-c", str(self._config), "-o", "-u", "basic"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False,
-            env={**os.environ, "HOME": str(self._root), "LC_ALL": "C.UTF-8"},
+            env={
+                **os.environ, "HOME": str(self._root), "LC_ALL": "C.UTF-8",
+                "OPENSSL_CONF": str(self._root / "openssl.cnf"),
+            },
         )  # fmt: skip
         said = done.stdout.decode(errors="replace")
         assert done.returncode == 0, f"{said}\n{self._house.said()}"
