@@ -41,7 +41,7 @@ CAPABILITIES = (
     ),
     Capability(
         "IMAP4rev1",
-        ("core-states", "append", "copy", "expunge", "fetch", "list", "mailboxes", "search", "select", "status", "store"),
+        ("core-states", "append", "copy", "expunge", "fetch", "list", "mailboxes", "search", "select", "store"),
     ),
     # Before login
     Capability("STARTTLS", ("core-starttls",), lambda it: _early(it) and it.offer.starttls and not it.tls),
