@@ -33,8 +33,8 @@ remotepass = {password}
 {tls}
 maxconnections = {connections}
 """
-# imaplib2 uses one TLS object in two threads as soon as there is something to read. The tickets that TLS 1.3 sends behind
-# the handshake make that the moment of its first commands, and under load an answer is lost now and then.
+# imaplib2 uses one TLS object in two threads as soon as there is something to read. The tickets that TLS 1.3 sends
+# behind the handshake make that the moment of its first commands, and under load an answer is lost now and then.
 OPENSSL = """\
 openssl_conf = all
 [all]
