@@ -25,6 +25,8 @@ TEST_REQUIRES = [
     "mypy",
     # Reads the test suite of RFC 7208, which comes as YAML (tests/cases/authn/test_rfc7208_suite).
     "PyYAML",
+    # The client library that reads every answer of IMAP: tests/peers/test_imap_imapclient.
+    "IMAPClient",
     # The other opinion on DKIM and ARC (RFC 6376, 8463, 8617). It is not used at run time, where it would want whole
     # messages in memory, a budget of its own, and RSA in Python's integers: see mailsrv/authn/verify.
     "dkimpy[ed25519]",
