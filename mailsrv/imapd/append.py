@@ -158,9 +158,13 @@ def _upload_of(state: State) -> Upload:
 def _read_word(target: OpenMailbox, names: Iterable[str]) -> int:
     """The flag word of flags in a mailbox, which learns their keywords."""
     word = 0
+    keywords = []
     for name in names:
-        word |= SYSTEM_FLAGS.get(name) or target.keyword_bit(name, create=True)
-    return word
+        if mask := SYSTEM_FLAGS.get(name):
+            word |= mask
+        else:
+            keywords.append(name)
+    return word | target.keyword_word(keywords, create=True) if keywords else word
 
 
 def _check_room(upload: Upload, size: int) -> None:

@@ -76,9 +76,13 @@ class FlagNames:
 
     def word_of(self, names: Iterable[str], create: bool = False) -> int:
         """The flag word of flags by their names, in any letters. Keywords that the mailbox does not know count for
-        nothing, or are made with `create` (raises TooMany)."""
+        nothing, or are made with `create`, all or none (raises TooMany)."""
         word = 0
+        keywords = []
         for name in names:
             mask = _BY_LOWER.get(name.lower())
-            word |= self._box.keyword_bit(name, create) if mask is None else mask
-        return word
+            if mask is None:
+                keywords.append(name)
+            else:
+                word |= mask
+        return word | self._box.keyword_word(keywords, create) if keywords else word

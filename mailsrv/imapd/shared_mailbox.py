@@ -65,9 +65,9 @@ class SharedMailbox(OpenMailbox):
         self._expect_readable()
         return super().changes(since, uids)
 
-    def keyword_bit(self, name: str, create: bool = False) -> int:
+    def keyword_word(self, names: Sequence[str], create: bool = False) -> int:
         """No keyword is made by whoever may not set it."""
-        return super().keyword_bit(name, create and "w" in self.rights)
+        return super().keyword_word(names, create and "w" in self.rights)
 
     def store_flags(
         self, uids: NumberSet, operation: Operation, flags_: int, unchanged_since: int | None = None
@@ -186,11 +186,8 @@ def _taken_back(target: OpenMailbox, pairs: list[tuple[int, int]]) -> Iterator[N
 
 def _translate(flags: int, keywords: list[tuple[int, str]], target: OpenMailbox) -> int:
     """A flag word of one mailbox as that of another, which learns the keywords."""
-    word = flags & SYSTEM
-    for mask, name in keywords:
-        if flags & mask:
-            word |= target.keyword_bit(name, create=True)
-    return word
+    names = [name for mask, name in keywords if flags & mask]
+    return flags & SYSTEM | (target.keyword_word(names, create=True) if names else 0)
 
 
 def _read(box: OpenMailbox, uid: int, target: OpenMailbox, flags: int, received: int) -> Incoming:

@@ -6,6 +6,7 @@ that has the flags already is not changed and keeps its modseq.
 Diagnostics: TooMany when a mailbox has as many keywords as there are bits; MailboxGone, StorageError.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mailsrv.imap.numbers import EMPTY, NumberSet
@@ -87,17 +88,19 @@ def keywords(index: Index, key: Key) -> list[tuple[int, str]]:
     return [(1 << bit, name) for bit, name in rows]
 
 
-def keyword_bit(index: Index, key: Key, name: str, create: bool) -> int:
-    """The flag word of one keyword, whatever its letters' case; 0 when it is not known and not to be."""
-    wanted = name.lower()
-    for mask, known in keywords(index, key):
-        if known.lower() == wanted:
-            return mask
-    if not create:
-        return 0
-    with index.write() as writing:
-        writing.mailbox(key)
-        return add_keywords(writing, key.id, [name])[0]
+def keyword_word(index: Index, key: Key, names: Sequence[str], create: bool) -> int:
+    """The flag word of keywords, whatever their letters' case. One that is not known counts for nothing, or is made
+    with `create`: all of them or none, so that what is refused leaves no keyword behind."""
+    known = {name.lower(): mask for mask, name in keywords(index, key)}
+    masks = [known.get(name.lower(), 0) for name in names]
+    if create and not all(masks):
+        with index.write() as writing:
+            writing.mailbox(key)
+            masks = add_keywords(writing, key.id, list(names))
+    word = 0
+    for mask in masks:
+        word |= mask
+    return word
 
 
 def add_keywords(writing: Writing, mailbox: int, names: list[str]) -> list[int]:

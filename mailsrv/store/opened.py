@@ -141,7 +141,11 @@ class OpenMailbox:
     def keyword_bit(self, name: str, create: bool = False) -> int:
         """The flag word with the one bit of a keyword, in any letters; 0 when the mailbox does not know it. With
         `create` it does afterwards; raises TooMany."""
-        return flags.keyword_bit(self._index, self._key, name, create)
+        return self.keyword_word([name], create)
+
+    def keyword_word(self, names: Sequence[str], create: bool = False) -> int:
+        """The flag word of several keywords; with `create` all of them are made, or none: raises TooMany."""
+        return flags.keyword_word(self._index, self._key, names, create)
 
     def store_flags(
         self, uids: NumberSet, operation: Operation, flags_: int, unchanged_since: int | None = None

@@ -13,6 +13,9 @@ class Box:
     def keywords(self):
         return [(256 << place, name) for place, name in enumerate(self.names)]
 
+    def keyword_word(self, names, create=False):
+        return sum(self.keyword_bit(name, create) for name in names)
+
     def keyword_bit(self, name, create=False):
         lower = [one.lower() for one in self.names]
         if name.lower() in lower:

@@ -95,6 +95,14 @@ def test_there_are_so_many_keywords(box):
         box.keyword_bit("one more", create=True)
 
 
+def test_what_is_refused_leaves_no_keyword(box):
+    with pytest.raises(TooMany):
+        box.keyword_word([f"k{number}" for number in range(KEYWORDS + 1)], create=True)
+    assert box.keywords() == []
+    assert box.keyword_word(["a", "B"], create=True) == 3 << 8
+    assert box.keyword_word(["b", "unknown"]) == 2 << 8
+
+
 def test_keywords_go_with_a_copy(ground, box):
     ground.reader.create("A")
     target = ground.open("A")
