@@ -1,5 +1,6 @@
 """Every operation of the store, cut off at each of its steps by the end of the process (DESIGN section 7)."""
 
+import gc
 import os
 import shutil
 from dataclasses import replace
@@ -169,6 +170,7 @@ def ground(tmp_path_factory, steps_at_commits):
     prepare(path)
     deliver(path, 0)
     deliver(path, 1)
+    gc.collect()  # connections that are closed later would take SQLite's files away while the ground is copied
     return path
 
 
