@@ -7,6 +7,8 @@ gets a temporary error from them, not a free pass.
 Diagnostics: raises nothing; a DNS failure is a finding.
 """
 
+from abc import ABC, abstractmethod
+
 from mailsrv.system.dns_values import Answer
 from mailsrv.authn.arc import validate_chain
 from mailsrv.authn.dmarc import check_dmarc
@@ -16,16 +18,16 @@ from mailsrv.authn.spf import check_spf
 from mailsrv.authn.verify import verify_signatures
 
 
-class Watched:
+class Watched(ABC):
     """An Ask that wants to know which check asks: `mailsrv test` shows each question under its check."""
 
+    @abstractmethod
     def __call__(self, name: str, kind: str, /) -> Answer:
         """See Ask."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, check: str) -> None:
         """The questions from now on are those of this check."""
-        raise NotImplementedError
 
 
 def evaluate(subject: Subject, ask: Ask, now: float, receiver: str, most: int) -> Findings:

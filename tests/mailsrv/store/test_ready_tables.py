@@ -26,6 +26,7 @@ def test_whatever_is_computed_can_be_stored():
     for table, row in zip(ready_tables.TABLES, rows, strict=True):
         marks = ", ".join("?" * (len(row) + 1))
         connection.execute(f"INSERT INTO {table} VALUES ({marks})", (1, *row))
+        assert connection.execute(f"SELECT * FROM {table}").fetchall() == [(1, *row)]
     connection.close()
 
 
