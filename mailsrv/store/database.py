@@ -5,21 +5,24 @@ the middle. Connections come from a small pool per process, opened when first ne
 sessions own none. Nothing but SQLite ever opens the three files (FILE, FILE-wal, FILE-shm): closing another descriptor
 of them would give up the locks of every connection of the process.
 
+A file of an older version is brought to ours in one transaction when it is opened, by whichever process is first; a
+crash meanwhile leaves it as it was. Processes of the older program must have ended by then.
+
 A connection that must no longer be used (its file was replaced, its process forked) is kept and never closed: the last
 one that closes takes away the write-ahead log by its name, which may be that of the new file by then.
 
 Diagnostics: StorageError, whose text has the path: StorageFull when there is no room, Damaged when the file is no
-database or damaged. Waiting for others' writes ends in StorageError too, as does a file of another version, which is
-left alone.
+database or damaged. Waiting for others' writes ends in StorageError too, as does a file of a newer or unknown version,
+which is left alone.
 """
 
 import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mailsrv.errors import AlreadyThere, StorageError, StorageFull
@@ -53,7 +56,7 @@ class Schema:
     `durable`: a transaction is on stable storage when it is committed. Without, a crash of the system may take the last
     ones back, whole, and the disk is waited for at checkpoints only. `wait_seconds`: how long a statement waits for
     others' writes. `checkpoint_pages`: how long (4 KiB each) the write-ahead log grows before a commit copies it into
-    the file.
+    the file. `upgrades`: by an older version, the statements that make the next one of it.
     """
 
     version: int
@@ -61,6 +64,7 @@ class Schema:
     durable: bool = True
     wait_seconds: float = 5.0
     checkpoint_pages: int = 1000
+    upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Database:
@@ -179,7 +183,9 @@ class Database:
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {schema.checkpoint_pages}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if schema.durable else 'NORMAL'}")
-            version = _version(connection) or self._fill(connection)
+            version = _version(connection)
+            if version != schema.version:
+                version = self._bring(connection)
         except sqlite3.Error as error:
             raise self._explain(error, inode) from error
         if version != schema.version:
@@ -190,19 +196,30 @@ class Database:
             )
         return connection, inode
 
-    def _fill(self, connection: sqlite3.Connection) -> int:
-        """Make what an empty file is to have; gives its version. One process at a time: SQLite waits for nobody when
-        two turn the write-ahead log on."""
+    def _bring(self, connection: sqlite3.Connection) -> int:
+        """Make what an empty file is to have, or of an older file what it has not; gives its version then. One process
+        at a time: SQLite waits for nobody when two turn the write-ahead log on."""
+        schema = self._schema
         with self._disk.lock(self._lock_path):
-            if version := _version(connection):
-                return version
-            connection.execute("PRAGMA journal_mode = WAL")
+            version = _version(connection)
+            if not version:
+                connection.execute("PRAGMA journal_mode = WAL")
+                statements = list(schema.statements)
+            else:
+                steps = range(version, schema.version)
+                if not steps or any(step not in schema.upgrades for step in steps):
+                    return version
+                statements = [statement for step in steps for statement in schema.upgrades[step]]
             connection.execute("BEGIN IMMEDIATE")
-            for statement in self._schema.statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {self._schema.version}")
-            connection.execute("COMMIT")
-            return self._schema.version
+            try:
+                for statement in statements:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {schema.version}")
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                connection.rollback()
+                raise
+            return schema.version
 
     def _make_file(self) -> None:
         """An empty file of our mode, which the other two take over. Made without opening it; see the module's text."""

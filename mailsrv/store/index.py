@@ -21,7 +21,7 @@ from mailsrv.system.disk import Disk
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.database import Connection, Cursor, Database, Row, Schema
 from mailsrv.store.layout import Layout
-from mailsrv.store.ready_tables import STATEMENTS, TABLES
+from mailsrv.store.ready_tables import RENEW, STATEMENTS, TABLES
 from mailsrv.store.refusals import MailboxGone
 
 LOGGED = 1000  # transactions of a mailbox that `change` remembers; before that, every message may have changed
@@ -32,8 +32,14 @@ _MAX_LOGGED_RANGES = 200  # of one transaction; beyond, what lies between counts
 _SINGLE = 64  # ranges that are asked one by one
 _CHUNK = 10_000  # UIDs that are asked at once otherwise
 
+# What makes the next version of an older one. What is computed from messages is computed again: see store.ready_tables.
+_UPGRADES = {
+    1: ("ALTER TABLE content ADD COLUMN checksum BLOB", *RENEW),
+}
+
 SCHEMA = Schema(
-    version=1,
+    version=2,
+    upgrades=_UPGRADES,
     statements=(
         "CREATE TABLE account (id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, content INTEGER NOT NULL,"
         " octets INTEGER NOT NULL, messages INTEGER NOT NULL)",
@@ -49,7 +55,8 @@ SCHEMA = Schema(
         " received INTEGER NOT NULL, saved INTEGER NOT NULL, PRIMARY KEY (mailbox, uid)) WITHOUT ROWID",
         "CREATE INDEX message_hash ON message (hash)",
         "CREATE INDEX message_new ON message (mailbox) WHERE leaf = 0",
-        "CREATE TABLE content (id INTEGER PRIMARY KEY, emailid TEXT NOT NULL, copies INTEGER NOT NULL)",
+        "CREATE TABLE content (id INTEGER PRIMARY KEY, emailid TEXT NOT NULL, copies INTEGER NOT NULL,"
+        " checksum BLOB)",
         "CREATE TABLE keyword (mailbox INTEGER NOT NULL, bit INTEGER NOT NULL, name TEXT NOT NULL,"
         " PRIMARY KEY (mailbox, bit)) WITHOUT ROWID",
         "CREATE TABLE change (mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uids TEXT NOT NULL,"

@@ -76,5 +76,7 @@ SORTABLE = (
 )
 TABLES = {"ready": READY, "searchable": SEARCHABLE, "sortable": SORTABLE}
 STATEMENTS = tuple(TABLES.values())
+# For an index of an older version, which held something else.
+RENEW = (*(f"DROP TABLE {name}" for name in TABLES), *STATEMENTS)
 
 MAX_OCTETS = 65536  # of one column

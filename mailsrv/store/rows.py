@@ -86,7 +86,7 @@ def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now
         delta.octets += size
         delta.unseen += not flags & SEEN
         delta.deleted += bool(flags & DELETED)
-    writing.connection.executemany("INSERT INTO content VALUES (?, ?, 1)", contents)
+    writing.connection.executemany("INSERT INTO content (id, emailid, copies) VALUES (?, ?, 1)", contents)
     writing.connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     copied = [(message.content,) for message in messages if message.content]
     writing.connection.executemany("UPDATE content SET copies = copies + 1 WHERE id = ?", copied)

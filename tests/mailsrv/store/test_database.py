@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sqlite3
 import threading
 
@@ -143,6 +144,86 @@ def test_a_file_of_another_version_is_left_alone(tmp_path):
         make(tmp_path, Schema(2, SCHEMA.statements)).read(COUNT)
     assert not isinstance(caught.value, Damaged)
     assert words(make(tmp_path)) == ["one"]
+
+
+THIRD = Schema(
+    3,
+    ("CREATE TABLE words (word TEXT NOT NULL, first TEXT, second TEXT)",),
+    upgrades={
+        1: ("ALTER TABLE words ADD COLUMN first TEXT", "UPDATE words SET first = 'a'"),
+        2: ("ALTER TABLE words ADD COLUMN second TEXT", "UPDATE words SET second = first || 'b'"),
+    },
+)
+ALL = "SELECT word, first, second FROM words ORDER BY word"
+
+
+def test_a_file_of_an_older_version_is_brought_to_ours(tmp_path):
+    add(make(tmp_path), "one")
+    assert make(tmp_path, THIRD).read(ALL) == [("one", "a", "ab")]
+    assert make(tmp_path, THIRD).read("PRAGMA user_version") == [(3,)]
+    with pytest.raises(StorageError, match="has version 3, and this program knows 1"):
+        words(make(tmp_path))
+
+
+def test_a_step_that_is_not_known_or_fails_leaves_the_file_alone(tmp_path):
+    add(make(tmp_path), "one")
+    unknown = Schema(3, THIRD.statements, upgrades={2: THIRD.upgrades[2]})
+    with pytest.raises(StorageError, match="has version 1, and this program knows 3"):
+        make(tmp_path, unknown).read(ALL)
+    wrong = Schema(2, THIRD.statements, upgrades={1: (*THIRD.upgrades[1], "UPDATE nowhere SET x = 1")})
+    with pytest.raises(StorageError, match="no such table: nowhere"):
+        make(tmp_path, wrong).read(ALL)
+    assert words(make(tmp_path)) == ["one"]
+    assert make(tmp_path).read("SELECT count(*) FROM pragma_table_info('words')") == [(1,)]
+
+
+class Dying(sqlite3.Connection):
+    """A process that is killed before one of the statements that change something."""
+
+    left = 0
+
+    def execute(self, statement, *values):
+        if not statement.startswith("PRAGMA") or "user_version =" in statement:
+            Dying.left -= 1
+            if Dying.left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().execute(statement, *values)
+
+
+def die_upgrading(path, at):
+    Dying.left = at
+    plain = sqlite3.connect
+    sqlite3.connect = lambda *args, **options: plain(*args, factory=Dying, **options)
+    make(path, THIRD).read("SELECT 1")
+
+
+def upgrade(path, start):
+    start.wait()
+    assert make(path, THIRD).read(ALL) == [("one", "a", "ab")]
+
+
+def test_processes_that_upgrade_at_once_and_are_killed_meanwhile(tmp_path):
+    """At every statement: the file is of the old version or the new, and whoever comes next has the new."""
+    context = multiprocessing.get_context("fork")
+    for at in range(7):
+        path = tmp_path / str(at)
+        path.mkdir()
+        add(make(path), "one")
+        start = context.Event()
+        killed = context.Process(target=die_upgrading, args=(path, at))
+        others = [context.Process(target=upgrade, args=(path, start)) for _ in range(2)]
+        for process in others:
+            process.start()
+        if at % 2:
+            start.set()  # beside the one that dies
+        killed.start()
+        killed.join()
+        start.set()
+        for process in others:
+            process.join()
+            assert process.exitcode == 0
+        assert killed.exitcode in ((-signal.SIGKILL, 0) if at % 2 else (-signal.SIGKILL,))
+        assert make(path, THIRD).read("PRAGMA integrity_check") == [("ok",)]
 
 
 def damage(path):

@@ -1,8 +1,10 @@
 """The index: one transaction, one modseq; counters; what is forgotten."""
 
+import gc
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ import pytest
 from mailsrv.errors import StorageError
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.index import CONTENT_TABLES, SCHEMA, Delta, Key, forget_mailbox
+from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.values import SEEN, Operation
+from mailsrv.system.disk import Disk
 
 from tests.mailsrv.store.ground import Ground, rows, uids
+
+VERSION_1 = Path(__file__).with_name("index_version_1.sql")
 
 
 @pytest.fixture
@@ -110,6 +116,58 @@ def test_an_index_of_a_later_version_is_left_alone(ground):
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="version 99"):
         ground.other().open("INBOX")
+
+
+def columns(connection):
+    tables = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('table', 'index') ORDER BY name")
+    return {
+        name: connection.execute(f"SELECT name, type, [notnull], pk FROM pragma_table_info('{name}')").fetchall()
+        for _, name in tables.fetchall()
+    }
+
+
+def make_old(path):
+    """Put an index of version 1 in the place of one of ours, with the same rows."""
+    with closing(sqlite3.connect(f"{path}.old", isolation_level=None)) as old:
+        old.executescript(VERSION_1.read_text())
+        old.execute("PRAGMA journal_mode = WAL")
+        old.execute("DELETE FROM account")
+        old.execute("ATTACH ? AS new", (path,))
+        for name, described in columns(old).items():
+            if described and not name.startswith("sqlite_"):
+                named = ", ".join(column for column, *_ in described)
+                old.execute(f"INSERT INTO {name} ({named}) SELECT {named} FROM new.{name}")
+        old.execute("UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM mailbox)")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    os.rename(f"{path}.old", path)
+
+
+def test_an_index_of_version_1_is_upgraded(ground, tmp_path):
+    ground.reader.create("A")
+    box = ground.open()
+    ground.append(box, "Subject: one\r\n\r\n", "two", flags=SEEN)
+    box.copy(uids(1), ground.open("A"))
+    kept = ("uid", "flags", "modseq", "size", "base", "emailid")
+    before = rows(box, *kept), box.uidvalidity
+    while ground.readers.filler("bob").work():
+        pass
+    ground.readers.close()
+    gc.collect()
+    path = f"{ground.root}/index.sqlite3"
+    make_old(path)
+
+    account = ground.other()
+    opened = account.open("INBOX")
+    assert (rows(opened, *kept), opened.uidvalidity) == before
+    assert account.check() == []
+    assert account._index.read("SELECT count(*) FROM ready") == [(0,)]  # computed again
+    ground.append(opened, "three")
+    fresh = Readers(Disk(), str(tmp_path / "other"), ground.clock, "mx").reader("bob")
+    fresh.open("INBOX")
+    with closing(sqlite3.connect(path)) as upgraded, closing(sqlite3.connect(fresh._index.layout.index)) as made:
+        assert columns(upgraded) == columns(made)
+        assert upgraded.execute("PRAGMA user_version").fetchone() == made.execute("PRAGMA user_version").fetchone()
 
 
 def test_threads_and_processes_write_at_once(ground):
