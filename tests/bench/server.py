@@ -18,6 +18,7 @@ from pathlib import Path
 
 import measure
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 20.0
 DELIVERED_SECONDS = 60.0
 MAILBOXES = 100
@@ -91,8 +92,10 @@ class Server:
             time.sleep(0.02)
 
     def environment(self) -> dict[str, str]:
-        """The server's environment: ours without what could steer it."""
-        return {key: value for key, value in os.environ.items() if not key.startswith(("MAIL", "PYTHON"))}
+        """The server's environment: ours without what could steer it, and this checkout before any other that the
+        interpreter has installed."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MAIL", "PYTHON"))}
+        return kept | {"PYTHONPATH": str(CHECKOUT)}
 
     def _greets(self) -> bool:
         try:
