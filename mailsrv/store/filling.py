@@ -20,6 +20,7 @@ from mailsrv.errors import StorageError
 from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Octets
 from mailsrv.store.index import Index, Key
+from mailsrv.store.message import checksum
 from mailsrv.store.message_text import read_texts
 from mailsrv.store.ready import UNREADABLE, Computed, compute
 from mailsrv.store.rows import LEAVES
@@ -40,6 +41,7 @@ _INSERTS = (
     f"INSERT OR IGNORE INTO searchable SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 {_LIVES}",
     f"INSERT OR IGNORE INTO sortable SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 {_LIVES}",
 )
+_CHECKSUM = "UPDATE content SET checksum = ?2 WHERE id = ?1 AND checksum IS NULL"
 # Any message of a content will do: copies are the same octets.
 _PATHS = (
     "SELECT message.content, min(directory || '/' || iif(leaf, 'cur/', 'new/') || base || tail)"
@@ -143,6 +145,7 @@ class Filler:
         rows = self._index.read(_MISSING, (mailbox, after, limit))
         path = self._index.layout.path(directory)
         computed: dict[int, Computed] = {}
+        checksums: dict[int, bytes] = {}
         bug: Exception | None = None
         for _, content, leaf, base, tail in rows:
             if content in computed:
@@ -151,23 +154,25 @@ class Filler:
                 octets = read_octets(self._index.disk.open_file(f"{path}/{LEAVES[leaf]}/{base}{tail}"))
             except StorageError:
                 continue
+            checksums[content] = checksum((octets,))
             try:
                 computed[content] = compute(octets)
             except Exception as error:
                 computed[content] = UNREADABLE
                 bug = bug or error
         if computed:
-            self._write(computed)
+            self._write(computed, checksums)
         if bug is not None:
             raise bug
         return len(rows), rows[-1][0] if rows else after
 
-    def _write(self, computed: dict[int, Computed]) -> None:
+    def _write(self, computed: dict[int, Computed], checksums: dict[int, bytes]) -> None:
         with self._index.write() as writing:
             for number, statement in enumerate(_INSERTS):
                 writing.connection.executemany(
                     statement, [(content, *rows[number]) for content, rows in computed.items()]
                 )
+            writing.connection.executemany(_CHECKSUM, checksums.items())
 
     def index_some(self, limit: int = _BATCH) -> int:
         """Take up to `limit` more messages into the text index; 0 when it has all of them, or another process is at

@@ -1,4 +1,4 @@
-"""The name of a message in a Maildir, and what can be read from such a name.
+"""The name of a message in a Maildir, what can be read from such a name, and the checksum of what lies under it.
 
 A message is its base name: the part before `:2,`, unique in its account, made once from the message's ID, so that a
 delivery repeated after a crash finds what it delivered before.
@@ -6,9 +6,12 @@ delivery repeated after a crash finds what it delivered before.
 Diagnostics: `base_name` raises GrammarError for an ID that is none; the readers raise nothing.
 """
 
+import hashlib
 import re
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
+from mmap import mmap
 
 from mailsrv.errors import GrammarError
 from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
@@ -16,6 +19,8 @@ from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 FLAGS_MARK = ":2,"
 # The letters of Maildir for the system flags, in the order in which they stand.
 LETTERS = {"D": DRAFT, "F": FLAGGED, "R": ANSWERED, "S": SEEN, "T": DELETED}
+
+CHECKSUM_OCTETS = 16
 
 _SIZE = re.compile(r",S=(\d{1,18})(?:[,:]|$)", re.ASCII)
 # What a host name must not bring into a file name: the separators of Maildir.
@@ -43,6 +48,15 @@ def base_of(name: str) -> str:
 def hash_of(base: str) -> int:
     """A number by which a base name is looked for in the index; two names may have one."""
     return zlib.crc32(base.encode())
+
+
+def checksum(pieces: Iterable[bytes | memoryview | mmap]) -> bytes:
+    """What the octets of a message are known by again, given in pieces of any size: BLAKE2b of 16 octets, as
+    `b2sum -l 128` prints it. It is to find what a disk or a program has spoiled."""
+    digest = hashlib.blake2b(digest_size=CHECKSUM_OCTETS)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 @lru_cache(maxsize=256)

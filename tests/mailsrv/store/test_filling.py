@@ -11,8 +11,10 @@ import pytest
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import filling
 from mailsrv.store.filling import Filler, read_octets
+from mailsrv.store.message import checksum
 from mailsrv.store.message_text import read_texts
 from mailsrv.store.ready import compute
+from mailsrv.store.ready_tables import TABLES
 from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.text_index import Where
@@ -51,6 +53,21 @@ def test_all_messages_are_computed_once(account):
         assert [tuple(row[1:]) for row in rows[:7]] == [tuple(compute(one)[place]) for one in octets]
     account.deliver(message("late"))
     assert account.filler.fill() == 1
+
+
+def test_a_checksum_is_kept_of_each_content_and_stays(account):
+    octets = [message(f"number {number}") for number in range(3)]
+    account.deliver(*octets)
+    assert account.index.read("SELECT DISTINCT checksum FROM content") == [(None,)]
+    account.filler.fill(2)
+    expected = [(checksum((one,)),) for one in octets]
+    assert account.index.read("SELECT checksum FROM content ORDER BY id") == [*expected[:2], (None,)]
+    with account.index.write() as writing:
+        writing.execute("UPDATE content SET checksum = x'00' WHERE id = 1")
+        for table in TABLES:
+            writing.execute(f"DELETE FROM {table}")
+    Readers(Disk(), str(account.path), account.clock, "host.example").filler("alice").fill()
+    assert account.index.read("SELECT checksum FROM content ORDER BY id") == [(b"\0",), *expected[1:]]
 
 
 def test_rows_are_what_the_reader_gives(account):

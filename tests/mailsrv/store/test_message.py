@@ -1,9 +1,13 @@
 """Names of messages in a Maildir."""
 
+import hashlib
+import shutil
+import subprocess
+
 import pytest
 
 from mailsrv.errors import GrammarError
-from mailsrv.store.message import base_name, base_of, flags_of, hash_of, size_of, tail_with
+from mailsrv.store.message import base_name, base_of, checksum, flags_of, hash_of, size_of, tail_with
 from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 
 
@@ -59,3 +63,14 @@ def test_flags_of_strange_ends():
 
 def test_a_hash_is_of_the_base_name():
     assert hash_of("a") != hash_of("b") and 0 <= hash_of("ä") < 1 << 32
+
+
+def test_a_checksum_is_that_of_all_octets_in_whatever_pieces(tmp_path):
+    octets = bytes(range(256)) * 20
+    assert checksum((octets,)) == checksum([octets[:1], memoryview(octets)[1:4000], b"", octets[4000:]])
+    assert checksum((octets,)) == hashlib.blake2b(octets, digest_size=16).digest()
+    assert checksum(()) != checksum((b"x",))
+    if shutil.which("b2sum"):
+        (tmp_path / "x").write_bytes(octets)
+        told = subprocess.run(["b2sum", "-l", "128", tmp_path / "x"], capture_output=True, text=True, check=True).stdout
+        assert told.split()[0] == checksum((octets,)).hex()
