@@ -36,6 +36,7 @@ class AccountPlace:
     disk: Disk
     layout: Layout
     reader: Reader
+    readers: Readers
 
     @property
     def account(self) -> str:
@@ -79,4 +80,4 @@ def open_account(config: Config, login: str) -> AccountPlace:
     if limits != Usage() and disk.exists(layout.root):
         quota.usage(name, limits.octets)  # what is not known is not counted on
     readers = Readers(disk, config.data_dir, clock, config.hostname, announcer, quota)
-    return AccountPlace(config, disk, layout, readers.reader(name, limits))
+    return AccountPlace(config, disk, layout, readers.reader(name, limits), readers)

@@ -52,6 +52,7 @@ COMMANDS = {
     "test": Command("show what the server would do with a message, without delivering it", "mailsrv.cli.rehearsal"),
     "try": Command("run a complete server on loopback, to try it out", "mailsrv.cli.try_server", reads_config=False),
     "mailbox": Command("list, make, rename, delete and subscribe the mailboxes of an account", "mailsrv.cli.mailbox"),
+    "quota": Command("show and set what accounts may store", "mailsrv.cli.quota"),
     "import": Command("take mail from a Maildir, an mbox or another server into an account", "mailsrv.cli.importing"),
     "export": Command("write the mail of an account to a Maildir or mbox files", "mailsrv.cli.exporting"),
     "verify": Command("check the accounts' files, indexes and counts, and repair them", "mailsrv.cli.verify"),

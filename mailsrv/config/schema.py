@@ -38,6 +38,7 @@ class AccountConfig:
     scram_sha_256: str = key("", "SCRAM-SHA-256 key from `mailsrv passwd`", secret=True)
     quota_bytes: int = key(0, "octets the account may store; 0: that of its domain in quotas, or of limits", low=0)
     quota_messages: int = key(0, "messages the account may store; 0: likewise", low=0)
+    sets_quotas: bool = key(False, "may set by IMAP what any account may store")
 
 
 @dataclass(frozen=True, slots=True)

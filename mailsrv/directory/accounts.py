@@ -24,7 +24,8 @@ from mailsrv.config.schema import AccountConfig, Config, LimitsConfig, QuotaConf
 @dataclass(frozen=True, slots=True)
 class Account:
     """One account. `scram` is the text of its SCRAM-SHA-256 key; `quota_bytes` and `quota_messages` are
-    what holds for it: its own, or that of the domain of its first address, or that of all; 0 for no quota."""
+    what the configuration says of it: its own, or that of the domain of its first address, or that of all; 0 for no
+    quota. What was set later holds instead (mailsrv.store.limits). `sets_quotas`: who may set it."""
 
     name: str
     addresses: tuple[Address, ...]
@@ -32,6 +33,7 @@ class Account:
     scram: str = ""
     quota_bytes: int = 0
     quota_messages: int = 0
+    sets_quotas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Directory:
                 account.password_hash,
                 account.scram_sha_256,
                 *_find_quota(config, account),
+                account.sets_quotas,
             )
             for account in config.accounts
         }
@@ -117,7 +120,7 @@ class Directory:
         return self._accounts.get(step.account) if step is not None else None
 
     def most_messages(self, name: str) -> int:
-        """How many messages an account may have, by its name; 0 for any number."""
+        """How many messages an account may have by the configuration, by its name; 0 for any number."""
         account = self._accounts.get(name)
         return account.quota_messages if account is not None else 0
 

@@ -37,7 +37,8 @@ class Peer:
 
 
 class Account(Protocol):
-    """An account as the directory knows it; `quota_bytes` and `quota_messages` hold for it, 0 for no quota."""
+    """An account as the directory knows it; `quota_bytes` and `quota_messages` hold for it by the configuration,
+    0 for no quota; `sets_quotas`: it may set others."""
 
     @property
     def name(self) -> str: ...
@@ -47,6 +48,8 @@ class Account(Protocol):
     def quota_bytes(self) -> int: ...
     @property
     def quota_messages(self) -> int: ...
+    @property
+    def sets_quotas(self) -> bool: ...
 
 
 class Directory(Protocol):
@@ -64,9 +67,10 @@ class Passwords(Protocol):
 
 
 class Readers(Protocol):
-    """store.readers.Readers: one account's mailboxes each, cheap to ask for."""
+    """store.readers.Readers: one account's mailboxes each, cheap to ask for; and what accounts may store."""
 
     def reader(self, account: str, limits: Usage, /) -> Reader: ...
+    def set_limits(self, account: str, limits: Usage | None, /) -> None: ...
 
 
 class Shown(Protocol):

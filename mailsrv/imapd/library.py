@@ -109,6 +109,10 @@ class Library:
         """What this account calls the mailbox `name` of a place's owner."""
         return name if place.owner == self.account else f"{PREFIX}{place.owner}{SEPARATOR}{name}"
 
+    def reader_of(self, owner: str) -> Reader | None:
+        """All of an account's mailboxes, whatever it shares; None where there is no such account."""
+        return self.own if owner == self.account else self._reader_of(owner)
+
     def _reader_of(self, owner: str) -> Reader | None:
         reader = self._others.get(owner)
         if reader is None:

@@ -41,16 +41,11 @@ class Replacement(Upload):
 
     def _store_in_place(self) -> str:
         """Store the new message; the account may hold that much more for as long (RFC 8508 section 3.4)."""
-        target = self.target
-        limits, freed = target.limits, self.freed
-        target.limits = Usage(
-            limits.octets + freed.octets if limits.octets else 0,
-            limits.messages + freed.messages if limits.messages else 0,
-        )
+        self.target.free(self.freed)
         try:
             return self.store()
         finally:
-            target.limits = limits
+            self.target.free(Usage())
 
 
 def replace(state: State, command: Command) -> Answer:

@@ -105,7 +105,8 @@ class Delivery(Protocol):
 
 
 class Quota(Protocol):
-    """store.quota.Quota: whether an account with this limit has room for so many octets more."""
+    """store.quota.Quota: whether an account with this limit (0: none that the configuration knows) has room for so many
+    octets more."""
 
     def room(self, account: str, limit: int, size: int, /) -> bool: ...
 

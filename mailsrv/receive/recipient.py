@@ -92,10 +92,9 @@ def _has_room(state: State, transaction: Transaction, expansion: Expansion) -> b
     room = bool(expansion.remote)
     for name in expansion.accounts:
         account = house.directory.account(name)
-        limited = account is not None and bool(account.quota_bytes or account.quota_messages)
-        if account is not None and limited:
-            transaction.quotas[name] = account.quota_bytes
-        room = room or not limited or house.quota.room(name, transaction.quotas[name], size)
+        # Also where the configuration names no quota: one may have been set.
+        transaction.quotas[name] = account.quota_bytes if account is not None else 0
+        room = room or house.quota.room(name, transaction.quotas[name], size)
     return room
 
 

@@ -32,7 +32,7 @@ class Transaction:
 
     `asked`: (forward-path, rule that answered, accounts it stands for, refusing reply or None) of each RCPT, in order.
     `forward_paths`: (forward-path, accounts) of those that were taken. `recipients`: what they became, each account and
-    each remote address once. `quotas`: octets of each account with a quota, 0 where it counts messages only. `rules`:
+    each remote address once. `quotas`: octets that the configuration allows each account, 0 for any number. `rules`:
     (stage, rule, input, result) of every other rule that was asked. `fault`: why the message cannot be kept. `exempt`:
     whether neither lists nor greylisting apply to its recipients, None before the first is asked about (greylist.py).
     `ask`: the way to the DNS, within the message's budget. `judged`: what receive/checks found and decided. `mailbox`:

@@ -28,6 +28,7 @@ class Store:
 
     def __init__(self, disk: Disk, data_dir: str) -> None:
         self._disk = disk
+        self.data_dir = data_dir
         self._root = f"{data_dir}/{ACCOUNTS}"
         self._prepared: set[str] = set()  # directories
         self._lock = threading.Lock()

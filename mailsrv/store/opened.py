@@ -39,6 +39,8 @@ class Household:
     """What the mailboxes of one account share: its index, what it may store, and who is to hear of changes.
 
     `counted` is told octets and messages that were added or removed otherwise than by delivery. `account` is its name.
+    `find_limits` gives what holds now for what the configuration says; `freed` may be stored on top of that, while a
+    command lasts that gives it back.
     """
 
     def __init__(
@@ -48,12 +50,26 @@ class Household:
         announce: Callable[[], None],
         counted: Callable[[int, int], None],
         account: str = "",
+        find_limits: Callable[[Usage], Usage] = lambda configured: configured,
     ) -> None:
         self.account = account
         self.index = index
-        self.limits = limits
+        self.configured = limits
         self.announce = announce
         self.counted = counted
+        self.freed = Usage()
+        self._find_limits = find_limits
+
+    @property
+    def limits(self) -> Usage:
+        """What the account may store now, 0 for no limit."""
+        limits, freed = self._find_limits(self.configured), self.freed
+        if not freed.octets and not freed.messages:
+            return limits
+        return Usage(
+            limits.octets + freed.octets if limits.octets else 0,
+            limits.messages + freed.messages if limits.messages else 0,
+        )
 
 
 class OpenMailbox:
@@ -81,9 +97,9 @@ class OpenMailbox:
         """What its account may store."""
         return self._household.limits
 
-    @limits.setter
-    def limits(self, limits: Usage) -> None:
-        self._household.limits = limits
+    def free(self, usage: Usage) -> None:
+        """Let its account store so much more, which goes again soon; nothing more with Usage()."""
+        self._household.freed = usage
 
     def usage(self) -> Usage:
         """What its account stores."""

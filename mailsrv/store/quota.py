@@ -3,7 +3,8 @@
 The first line is the limit (`<octets>S`, `<messages>C`, or both with a comma), each further line what was added: octets
 and messages. Every program that knows Maildir++ appends to the same file. The count serves until there is an index and
 is allowed to be off by what arrives during a recount; the next recount corrects it. It is never synced: it can always
-be made again. Only accounts with a limit have the file.
+be made again. Only accounts with a limit have the file. Limits that were set (mailsrv.store.limits) hold in place of
+those that callers know from the configuration.
 
 Diagnostics: `room` raises StorageError when the Maildir cannot be read; a file that is damaged, too long or of another
 limit is made again. `add` raises StorageError when the disk refuses.
@@ -14,10 +15,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailsrv.store.account import Store
-from mailsrv.store.message import size_of
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk, Missing, Stamp
+from mailsrv.store import values
+from mailsrv.store.account import Store
+from mailsrv.store.limits import Limits
+from mailsrv.store.message import size_of
 
 FILE = "maildirsize"
 MAX_OCTETS = 5120  # of the file, after which it is made again
@@ -52,7 +55,8 @@ def _no_limit(account: str) -> int:
 class Quota:
     """The quotas of one process's accounts; thread-safe. Reading costs one stat while a file does not change.
 
-    `most_messages` gives how many messages an account may have, 0 for any number; octets come with each question.
+    `most_messages` gives how many messages an account may have by the configuration, 0 for any number; its octets come
+    with each question.
     """
 
     def __init__(
@@ -62,17 +66,19 @@ class Quota:
         self._disk = disk
         self._store = store
         self._clock = clock
+        self._limits = Limits(disk, store.data_dir, clock)
         self._known: dict[str, Usage] = {}
         self._recounting = threading.Lock()  # one recount at a time: it reads every name of a Maildir
 
     def room(self, account: str, limit: int, size: int) -> bool:
         """Whether one more message of `size` octets stays within `limit` octets, and within the account's number of
         messages. Limit 0: none; size 0: any room at all."""
-        if not limit and not self._most_messages(account):
+        bounds = self._bounds(account, limit)
+        if bounds == (0, 0):
             return True
-        usage = self.usage(account, limit)
+        usage = self._read(account, bounds) or self._recount(account, bounds)
         if not usage.takes(size) and self._is_doubtful(usage):
-            usage = self._recount(account, (limit, self._most_messages(account)))
+            usage = self._recount(account, bounds)
         return usage.takes(size)
 
     def add(self, account: str, size: int, messages: int = 1) -> None:
@@ -86,8 +92,13 @@ class Quota:
 
     def usage(self, account: str, limit: int) -> Usage:
         """What the account stores."""
-        bounds = (limit, self._most_messages(account))
+        bounds = self._bounds(account, limit)
         return self._read(account, bounds) or self._recount(account, bounds)
+
+    def _bounds(self, account: str, limit: int) -> tuple[int, int]:
+        """Octets and messages that hold for an account now."""
+        limits = self._limits.find(account, values.Usage(limit, self._most_messages(account)))
+        return limits.octets, limits.messages
 
     def _path(self, account: str) -> str:
         return f"{self._store.directory(account)}/{FILE}"

@@ -25,7 +25,8 @@ _MOVED_AT_ONCE = 10_000  # messages of INBOX, when it is renamed
 
 
 class Reader:
-    """`account`: its name. `limits`: what it may store, 0 for no limit; may be set anew when the configuration is."""
+    """`account`: its name. `limits`: what it may store by the configuration, 0 for no limit; `find_limits`: what holds
+    instead, now."""
 
     def __init__(
         self,
@@ -34,19 +35,22 @@ class Reader:
         limits: Usage,
         announce: Callable[[], None],
         counted: Callable[[int, int], None],
+        find_limits: Callable[[Usage], Usage],
     ) -> None:
         self.account = account
         self._index = index
         self._mailboxes = Mailboxes(index.disk, index.clock, index.layout)
-        self._household = Household(index, limits, announce, counted, account)
+        self._household = Household(index, limits, announce, counted, account, find_limits)
 
     @property
     def limits(self) -> Usage:
+        """What the account may store now, 0 for no limit."""
         return self._household.limits
 
     @limits.setter
     def limits(self, limits: Usage) -> None:
-        self._household.limits = limits
+        """What the configuration says, anew."""
+        self._household.configured = limits
 
     def mailboxes(self) -> list[MailboxInfo]:
         """Every mailbox and every name that is only subscribed, sorted by name, INBOX first."""

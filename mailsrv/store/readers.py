@@ -12,6 +12,7 @@ from mailsrv.store.account import Store
 from mailsrv.store.filling import Filler
 from mailsrv.store.index import Index
 from mailsrv.store.layout import Layout
+from mailsrv.store.limits import Limits
 from mailsrv.store.notify import Announcer
 from mailsrv.store.quota import FILE, Quota
 from mailsrv.store.reader import Reader
@@ -39,11 +40,13 @@ class Readers:
         self._announcer = announcer
         self._quota = quota
         self._store = Store(disk, data_dir)
+        #: What accounts may store where it was set otherwise than by the configuration.
+        self.limits = Limits(disk, data_dir, clock)
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Index] = OrderedDict()
 
     def reader(self, account: str, limits: Usage | None = None) -> Reader:
-        """The reader of an account, whose Maildir is made if it is missing."""
+        """The reader of an account, whose Maildir is made if it is missing. `limits` are those of the configuration."""
         index = self._index(account)
         reader = Reader(
             account,
@@ -51,12 +54,20 @@ class Readers:
             limits or Usage(),
             lambda: self._announce(account),
             lambda octets, messages: self._count(reader, octets, messages),
+            lambda configured: self.limits.find(account, configured),
         )
         return reader
 
     def filler(self, account: str) -> Filler:
         """The work that waits for an account: what is computed of its messages, and its text index."""
         return Filler(self._index(account))
+
+    def set_limits(self, account: str, limits: Usage | None) -> None:
+        """Set what an account may store, 0 for any number; None: what the configuration says. Durable; it counts at
+        once, for deliveries too."""
+        self.limits.set(account, limits)
+        # Where there was no limit, nobody has kept its count.
+        self._disk.unlink(f"{self._store.directory(account)}/{FILE}", missing_ok=True)
 
     def close(self) -> None:
         """Close what is idle."""
@@ -87,8 +98,8 @@ class Readers:
             self._announcer.announce(account)
 
     def _count(self, reader: Reader, octets: int, messages: int) -> None:
-        limit = reader.limits.octets
-        if self._quota is not None and (limit or reader.limits.messages):
+        limits = reader.limits if self._quota is not None else Usage()
+        if self._quota is not None and (limits.octets or limits.messages):
             if self._disk.exists(f"{self._store.directory(reader.account)}/{FILE}"):
-                self._quota.usage(reader.account, limit)  # only what was asked for before is counted
+                self._quota.usage(reader.account, limits.octets)  # only what was asked for before is counted
             self._quota.add(reader.account, octets, messages)

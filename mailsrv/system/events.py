@@ -133,6 +133,7 @@ EVENTS = {
         "a DMARC report is queued or is not made, or one of others was read; level notice when there is a reason",
     ),
     "unfiltered": Event("warning", ("id", "reason"), "the content filter gave no answer that can be used"),
+    "quota": Event("notice", ("id", "account", "reason"), "somebody has set by IMAP what an account may store"),
     "storage": Event("error", ("path", "reason"), "the disk refused something"),
     "tls": Event("info", ("id", "client", "reason"), "a TLS handshake failed"),
     "bug": Event("error", ("where", "id", "traceback"), "the program went wrong; please report it"),
@@ -365,6 +366,11 @@ def feedback(
 def unfiltered(log: Log, *, id: str, reason: str) -> None:
     """The content filter gave no answer for a message."""
     log.write("unfiltered", "warning", {"id": id, "reason": reason})
+
+
+def quota(log: Log, *, id: str, account: str, reason: str) -> None:
+    """An account may store more or less than before; `reason` says who has set what."""
+    log.write("quota", "notice", {"id": id, "account": account, "reason": reason})
 
 
 def storage(log: Log, *, path: str, reason: str) -> None:

@@ -27,10 +27,12 @@ def message(subject="hello", body="text", **fields):
     return "\r\n".join([*lines, "", body, ""]).encode()
 
 
-# Carol has little room: 4 KiB, three messages.
-QUOTAS = {"alice": Usage(), "bob": Usage(), "carol": Usage(4096, 3)}
+# Carol has little room: 4 KiB, three messages. Admin may set quotas.
+QUOTAS = {"alice": Usage(), "bob": Usage(), "carol": Usage(4096, 3), "admin": Usage()}
 ACCOUNTS = {
-    name: SimpleNamespace(name=name, quota_bytes=quota.octets, quota_messages=quota.messages)
+    name: SimpleNamespace(
+        name=name, quota_bytes=quota.octets, quota_messages=quota.messages, sets_quotas=name == "admin"
+    )
     for name, quota in QUOTAS.items()
 }
 
@@ -64,6 +66,7 @@ class House:
             tls=False,
             config=SimpleNamespace(hostname="host.example"),
             directory=directory,
+            readers=self.readers,
             access=self.access,
             metadata=Metadata(Disk(), str(path), self.clock),
         )

@@ -66,7 +66,7 @@ class FakeQuota:
         self.used: dict[str, int] = {}
 
     def room(self, account: str, limit: int, size: int) -> bool:
-        return self.used.get(account, 0) + size <= limit
+        return not limit or self.used.get(account, 0) + size <= limit
 
 
 class FakeSpace:

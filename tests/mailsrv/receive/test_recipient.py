@@ -123,6 +123,14 @@ def test_full_mailbox() -> None:
     assert rcpt(begin(house, size=1_001), "bob@example.org") == OVER_QUOTA
 
 
+def test_a_quota_that_the_configuration_does_not_know() -> None:
+    house = make_house()
+    asked = []
+    house.quota.room = lambda account, limit, size: asked.append((account, limit, size))
+    assert rcpt(begin(house, size=7), "alice@example.org") == OVER_QUOTA
+    assert asked == [("alice", 0, 7)]
+
+
 def test_a_full_member_does_not_stop_an_alias() -> None:
     house = quota_house({"alice": 10_000})
     assert rcpt(begin(house), "team@example.org") == OK

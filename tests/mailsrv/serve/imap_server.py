@@ -29,8 +29,8 @@ _numbers = itertools.count(1)
 
 
 class ImapServer:
-    """Listeners by our name (`ports`), accounts alice, bob and carol with PASSWORD; carol may store 4 KiB and three
-    messages."""
+    """Listeners by our name (`ports`), accounts alice, bob, carol and admin with PASSWORD; carol may store 4 KiB and
+    three messages, and admin may set quotas."""
 
     def __init__(
         self, directory: Path, limits: LimitsConfig | None = None, bans: BansConfig | None = None
@@ -47,6 +47,7 @@ class ImapServer:
                 SmtpServer._account("alice", "alice@example.org"),
                 SmtpServer._account("bob", "bob@example.org"),
                 replace(SmtpServer._account("carol", "carol@example.org"), quota_bytes=4096, quota_messages=3),
+                replace(SmtpServer._account("admin", "admin@example.org"), sets_quotas=True),
             ],
             bans=bans or BansConfig(),
             tls=TlsConfig(*pair),

@@ -7,7 +7,9 @@ import pytest
 
 from mailsrv.store import quota as module
 from mailsrv.store.account import Store
+from mailsrv.store.limits import Limits
 from mailsrv.store.quota import MAX_OCTETS, OLD_SECONDS, Quota, parse
+from mailsrv.store.values import Usage
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 
@@ -233,6 +235,20 @@ def test_messages_are_counted_too(box):
     os.unlink(box.home / "new/1.2.h,S=100")
     assert quota.room("alice", 400, 101) is False  # nothing was added since the count, and it is young
     assert quota.room("bob", 0, 10**12)
+
+
+def test_what_was_set_holds_at_once(box):
+    box.put("1.a.h,S=100")
+    limits = Limits(box.disk, box.store.data_dir, box.clock)
+    assert box.quota.room("alice", 0, 10**12)
+    limits.set("alice", Usage(150, 2))
+    assert box.quota.room("alice", 0, 50)
+    assert not box.quota.room("alice", 0, 51)
+    assert box.file.read_text() == "150S,2C\n100 1\n"
+    limits.set("alice", Usage())
+    assert box.quota.room("alice", 1, 10**12)
+    limits.set("alice", None)
+    assert not box.quota.room("alice", 1, 1)
 
 
 @pytest.mark.parametrize(("head", "bounds"), [(b"5S", (5, 0)), (b"7C", (0, 7)), (b"5S,7C", (5, 7))])

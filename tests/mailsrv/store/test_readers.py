@@ -7,6 +7,7 @@ import pytest
 from mailsrv.store.account import Store
 from mailsrv.store.quota import Quota
 from mailsrv.store.readers import Readers
+from mailsrv.store.refusals import OverQuota
 from mailsrv.store.values import Incoming, Operation, Usage
 from mailsrv.system.disk import Disk
 
@@ -109,3 +110,32 @@ def test_a_count_that_another_process_keeps_is_told_too(readers, tmp_path):
 def test_without_a_limit_there_is_no_count(readers, tmp_path):
     append(readers.reader("bob").open("INBOX"), b"12345")
     assert not (tmp_path / "accounts/bob/maildirsize").exists()
+
+
+def test_limits_that_are_set_hold_for_readers_that_are_there(readers):
+    """And a count that nobody kept while there was no limit is made anew."""
+    reader = readers.reader("bob", Usage(100, 0))
+    box = reader.open("INBOX")
+    assert readers.quota.room("bob", 100, 1)
+    readers.set_limits("bob", Usage())
+    append(box, b"x" * 150)
+    assert readers.quota.room("bob", 100, 10**12)
+    readers.set_limits("bob", None)
+    assert reader.limits == Usage(100)
+    assert not readers.quota.room("bob", 100, 1)
+    with pytest.raises(OverQuota):
+        append(box, b"x")
+    readers.set_limits("bob", Usage(151, 2))
+    append(box, b"x")
+    with pytest.raises(OverQuota):
+        append(box, b"x")
+
+
+def test_what_goes_again_may_be_stored_on_top(readers):
+    box = readers.reader("bob", Usage(10, 1)).open("INBOX")
+    append(box, b"x" * 10)
+    box.free(Usage(10, 1))
+    append(box, b"y" * 10)
+    box.free(Usage())
+    with pytest.raises(OverQuota):
+        append(box, b"z")
