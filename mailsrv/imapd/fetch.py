@@ -13,6 +13,7 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.fetch_items import Fetch, Item
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.responses import vanished
+from mailsrv.store.numbering import pick
 from mailsrv.imapd.fetch_blocks import Work
 from mailsrv.imapd.state import State
 
@@ -40,7 +41,7 @@ def _choose(state: State, arguments: Fetch) -> NumberSet:
     view = state.selected
     uids = view.uids_of(arguments.numbers, arguments.uid)
     if arguments.partial is not None:
-        uids = NumberSet.of_sorted(arguments.partial.cut(view.select(uids.slices(view.uids))))
+        uids = NumberSet.of_sorted(arguments.partial.cut(pick(view.uids, uids.slices(view.uids))))
     if arguments.changed_since is None:
         return uids
     # UIDs up to the last one that was given out may be gone, `*` is the last one that is known.

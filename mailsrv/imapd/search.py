@@ -19,6 +19,7 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.imap.search_arguments import Returns, Search
 from mailsrv.imap.search_keys import Among, And, Key, Modified, Not, Or
+from mailsrv.store.numbering import Uids, pick
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import StoreRefusal
 from mailsrv.store.search import Searcher
@@ -80,7 +81,7 @@ def _uids_of(view: View, among: Among) -> NumberSet:
     return uids_at(view.uids, among)
 
 
-def uids_at(uids: "array[int]", among: Among) -> NumberSet:
+def uids_at(uids: Uids, among: Among) -> NumberSet:
     """The UIDs with the message numbers of a set, as far as there are any."""
     count = len(uids)
     if not count:
@@ -88,10 +89,7 @@ def uids_at(uids: "array[int]", among: Among) -> NumberSet:
     numbers = among.numbers.resolve(count) & NumberSet([(1, count)])
     if len(numbers) == count:
         return NumberSet.of_sorted(uids)
-    chosen: array[int] = array("I")
-    for first, last in numbers.ranges:
-        chosen += uids[first - 1 : last]
-    return NumberSet.of_sorted(chosen)
+    return NumberSet.of_sorted(pick(uids, [(first - 1, last) for first, last in numbers.ranges])) if numbers else EMPTY
 
 
 def numbers_of(view: View, uids: "array[int]") -> Sequence[int]:

@@ -9,13 +9,13 @@ Diagnostics: NoPermission where a right is missing; MailboxGone where the right 
 the store raises.
 """
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from mailsrv.errors import MailsrvError
 from mailsrv.imap.numbers import EMPTY, NumberSet
+from mailsrv.store.numbering import Uids
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import MailboxGone, NoPermission
 from mailsrv.store.values import DELETED, EVERY_FLAG, SEEN, SYSTEM, Changes, Incoming, Operation, Stored
@@ -57,7 +57,7 @@ class SharedMailbox(OpenMailbox):
         self._expect_readable()
         return super().refresh(force)
 
-    def view(self) -> "tuple[array[int], int, int]":
+    def view(self) -> tuple[Uids, int, int]:
         self._expect_readable()
         return super().view()
 

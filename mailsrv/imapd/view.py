@@ -15,6 +15,7 @@ from bisect import bisect_left
 from mailsrv.imap.answers import Refusal, bad
 from mailsrv.imap.numbers import EMPTY, MAX_NUMBER, NumberSet, SequenceSet
 from mailsrv.imapd.flag_names import FlagNames
+from mailsrv.store.numbering import extend, pick, without
 from mailsrv.store.opened import OpenMailbox
 
 News = tuple[int, int]  # flag word and modseq
@@ -23,7 +24,8 @@ News = tuple[int, int]  # flag word and modseq
 class View:
     """One selected mailbox.
 
-    `box`: the open mailbox. `uids`: what the client knows, ascending; the number of a message is its place, from 1.
+    `box`: the open mailbox. `uids`: what the client knows, ascending; the number of a message is its place, from 1
+    (store.numbering; other sessions may have the very same).
     `modseq`: everything up to it is in `uids`, or waits to be told. `saved`: the UIDs of the last search that was saved
     (RFC 5182). `flags`: names of flags. `arrived` and `gone`: UIDs the client has not been told of as new, or as gone.
     """
@@ -74,17 +76,10 @@ class View:
             return NumberSet.of_sorted(self.uids)
         if len(found.ranges) == 1 and found.first == found.last:
             return NumberSet([(self.uids[found.first - 1],) * 2])
-        return NumberSet.of_sorted(self.select([(first - 1, last) for first, last in found.ranges]))
+        return NumberSet.of_sorted(pick(self.uids, [(first - 1, last) for first, last in found.ranges]))
 
     def _known(self) -> NumberSet:
         return NumberSet([(1, self.largest)])
-
-    def select(self, slices: list[tuple[int, int]]) -> "array[int]":
-        """The UIDs at these places, each (start, stop)."""
-        found: array[int] = array("I")
-        for start, stop in slices:
-            found += self.uids[start:stop]
-        return found
 
     def numbers_of(self, uids: NumberSet) -> NumberSet:
         """The numbers of those messages of a set of UIDs that the client knows."""
@@ -120,7 +115,7 @@ class View:
             return
         if not self.gone:
             self.gone_modseq = self.modseq  # before any of what waits
-        self.gone = self.gone | NumberSet.of_sorted(self.select(slices))
+        self.gone = self.gone | NumberSet.of_sorted(pick(self.uids, slices))
         for uid in [uid for uid in self.changed if uid in vanished]:
             del self.changed[uid]
 
@@ -134,7 +129,7 @@ class View:
 
     def admit_arrived(self) -> int:
         """Number the messages that arrived; gives how many messages there are."""
-        self.uids += self.arrived
+        self.uids = self.box.share(extend(self.uids, self.arrived))
         self.arrived = array("I")
         return len(self.uids)
 
@@ -146,13 +141,7 @@ class View:
         numbers: list[int] = []
         for start, stop in reversed(slices):
             numbers.extend(range(stop, start, -1))
-        rest: array[int] = array("I")
-        at = 0
-        for start, stop in slices:
-            rest += self.uids[at:start]
-            at = stop
-        rest += self.uids[at:]
-        self.uids = rest
+        self.uids = self.box.share(without(self.uids, slices))
         self.gone = EMPTY
         self.saved = self.saved - gone
         return gone, numbers

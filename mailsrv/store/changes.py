@@ -1,4 +1,4 @@
-"""What has changed in a mailbox since a modseq (RFC 7162), which UIDs there are, and rows by UID.
+"""What has changed in a mailbox since a modseq (RFC 7162), and rows by UID.
 
 Only reads. Each answer may know more than it was asked for (a change that came between two statements), never less:
 what is asked with its modseq the next time repeats the difference.
@@ -6,13 +6,11 @@ what is asked with its modseq the next time repeats the difference.
 Diagnostics: MailboxGone, StorageError.
 """
 
-from array import array
 from collections.abc import Iterator, Sequence
 
 from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.store.database import Row
 from mailsrv.store.index import Index, Key, MailboxRow, selections
-from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.values import Changes
 
 # What `rows` can be asked for: name -> (expression, table to be joined).
@@ -35,26 +33,6 @@ _COLUMNS = {
 COLUMNS = frozenset(_COLUMNS)
 
 _BATCH = 5000  # rows that are in memory at once
-
-
-def view(index: Index, key: Key) -> "tuple[array[int], int, int]":
-    """All UIDs, highestmodseq, uidnext, of one moment."""
-    rows = index.read(
-        "SELECT messages, highestmodseq, uidnext, uidvalidity, low, high,"
-        " CASE WHEN high - low + 1 > messages THEN"
-        " (SELECT group_concat(uid) FROM (SELECT uid FROM message WHERE mailbox = ?1 ORDER BY uid)) END"
-        " FROM (SELECT *, (SELECT min(uid) FROM message WHERE mailbox = ?1) AS low,"
-        " (SELECT max(uid) FROM message WHERE mailbox = ?1) AS high FROM mailbox WHERE id = ?1)",
-        (key.id,),
-    )
-    if not rows or rows[0][3] != key.uidvalidity:
-        raise MailboxGone("the mailbox was deleted, or its UIDs are no longer valid")
-    _, highestmodseq, uidnext, _, low, high, text = rows[0]
-    if low is None:
-        return array("I"), highestmodseq, uidnext
-    if text is None:
-        return array("I", range(low, high + 1)), highestmodseq, uidnext
-    return array("I", map(int, text.split(","))), highestmodseq, uidnext
 
 
 def since(index: Index, key: Key, modseq: int, uids: NumberSet | None = None) -> Changes:

@@ -21,6 +21,7 @@ from mailsrv.system.disk import Disk
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.database import Connection, Cursor, Database, Row, Schema
 from mailsrv.store.layout import Layout
+from mailsrv.store.numbering import Numberings
 from mailsrv.store.ready_tables import RENEW, STATEMENTS, TABLES
 from mailsrv.store.refusals import MailboxGone
 
@@ -192,6 +193,7 @@ class Index:
         self.layout = layout
         self.hostname = hostname
         self.database = Database(disk, layout.index, SCHEMA, layout.index_lock)
+        self.numberings = Numberings()
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows of one statement that changes nothing."""

@@ -8,7 +8,6 @@ Diagnostics: MailboxGone from every method when the mailbox was deleted or its U
 reasons of mailsrv.store.refusals where a method names them; StorageError when the disk or the index refuses.
 """
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from mailsrv.store import adopt, changes, flags, transfer
 from mailsrv.store.append import append
 from mailsrv.store.expunge import expunge
 from mailsrv.store.index import Index, Key, MailboxRow
+from mailsrv.store.numbering import Uids
 from mailsrv.store.refusals import MailboxGone, MessageGone
 from mailsrv.store.rows import CUR, LEAVES
 from mailsrv.store.values import (
@@ -128,9 +128,13 @@ class OpenMailbox:
         row = self._index.mailbox(self._key)
         return status_of(row, self.mailboxid)
 
-    def view(self) -> "tuple[array[int], int, int]":
-        """All UIDs, ascending, as an array of "I"; highestmodseq; uidnext. `changes` of that modseq tells the rest."""
-        return changes.view(self._index, self._key)
+    def view(self) -> tuple[Uids, int, int]:
+        """All UIDs, ascending; highestmodseq; uidnext. `changes` of that modseq tells the rest."""
+        return self._index.numberings.read(self._index.read, self._key)
+
+    def share(self, uids: Uids) -> Uids:
+        """The same UIDs, held once for all that have the mailbox open."""
+        return self._index.numberings.share(self._key, uids)
 
     def changes(self, since: int, uids: NumberSet | None = None) -> Changes:
         """What changed after a modseq, of the messages `uids` (None: all)."""
