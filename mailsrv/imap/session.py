@@ -30,6 +30,7 @@ class ServerSession(Reading):
 
     def __init__(self, limits: Limits, offer: Offer, *, tls: bool = False) -> None:
         super().__init__(limits, offer, tls)
+        self._ending = False
 
     # What the pump and floor 4 ask
 
@@ -56,7 +57,7 @@ class ServerSession(Reading):
     @property
     def state(self) -> State:
         """Where the session stands."""
-        return State.LOGOUT if self._mode is Mode.OVER else self._situation.state
+        return State.LOGOUT if self._ending or self._mode is Mode.OVER else self._situation.state
 
     @property
     def enabled(self) -> frozenset[str]:
@@ -162,10 +163,22 @@ class ServerSession(Reading):
         if self._situation.state is State.SELECTED:
             self._situation.state = State.AUTHENTICATED
 
+    def end(self, words: Status) -> None:
+        """Say BYE: the session is over behind the answer that is due, and where none is, now."""
+        self._output.append(words.encode(b"*"))
+        self._ending = True
+        if self._awaiting is None:
+            self._mode = Mode.OVER
+
     # Answers
 
     def answer(self, answer: Answer) -> None:
         """Answer the event that was given last."""
+        self._settle(answer)
+        if self._ending:
+            self._mode = Mode.OVER
+
+    def _settle(self, answer: Answer) -> None:
         event = self._awaiting
         if event is None:
             raise ValueError("no event waits for an answer")

@@ -6,13 +6,15 @@ what other programs do. Between two rings the session owns no connection to the 
 Diagnostics: StorageError and MailboxGone never leave: what cannot be found out is told another time.
 """
 
-from mailsrv.imap.answers import Answer, Continue, ok
+from mailsrv.imap.answers import Answer, Continue, no, ok
 from mailsrv.imap.events import Command
+from mailsrv.imap.situation import State as Standing
 from mailsrv.imapd.state import State
 from mailsrv.imapd.telling import guard
 from mailsrv.imapd.view import View
 
 DONE = ok("welcome back")
+_GONE = no("the selected mailbox was deleted", "NONEXISTENT")
 
 
 def begin(state: State, command: Command) -> Answer:
@@ -20,7 +22,7 @@ def begin(state: State, command: Command) -> Answer:
     state.idling = True
     listen(state)
     look(state)
-    return Continue()
+    return _GONE if state.core.state is Standing.LOGOUT else Continue()
 
 
 def look(state: State) -> None:

@@ -150,10 +150,11 @@ class Library:
             self._inherit(place, above, {made.name, *parents(made.name)} - there)
         return replace(made, name=self.spell(place, made.name))
 
-    def delete(self, name: str) -> None:
-        """See Reader.delete."""
-        place, _ = self.find(name, "x")
+    def delete(self, name: str) -> MailboxInfo:
+        """See Reader.delete; gives what was deleted."""
+        place, info = self.find(name, "x")
         place.reader.delete(place.name)
+        return info
 
     def rename(self, old: str, new: str) -> None:
         """See Reader.rename. What is granted on a mailbox stays with it."""

@@ -1,7 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE and UNSUBSCRIBE (RFC 9051 section 6.3, RFC 6154 section 3, RFC 8474 section 4.1).
 
 A mailbox that others have selected may be deleted and renamed: renamed, they go on with it; deleted, their selection
-ends (RFC 2180 sections 3.3 and 3.4).
+ends (RFC 2180 sections 3.3 and 3.4; see mailsrv.imapd.telling).
 
 Diagnostics: the reasons of mailsrv.store.refusals, and StorageError.
 """
@@ -12,6 +12,7 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.mailbox_arguments import Create, Delete, Rename, Subscribe
 from mailsrv.store.layout import SEPARATOR, normalize
 from mailsrv.imapd.state import State
+from mailsrv.imapd.telling import close_deleted
 
 
 def create(state: State, command: Command) -> Answer:
@@ -33,7 +34,9 @@ def delete(state: State, command: Command) -> Answer:
     """DELETE; mailboxes below stay."""
     arguments = command.arguments
     assert isinstance(arguments, Delete)
-    state.mailboxes.delete(arguments.mailbox)
+    deleted = state.mailboxes.delete(arguments.mailbox)
+    if state.view is not None and state.view.box.mailboxid == deleted.mailboxid:
+        close_deleted(state)
     return ok("deleted")
 
 

@@ -7,11 +7,14 @@ other flags. What it says about numbers it knows is not needed, for the store kn
 Diagnostics: NoMailbox, MailboxGone and StorageError.
 """
 
+from contextlib import suppress
+
 from mailsrv.imap import responses
 from mailsrv.imap.answers import Answer, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.mailbox_arguments import Qresync, Select
 from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.refusals import MailboxGone
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
 from mailsrv.imapd.view import View
@@ -90,7 +93,8 @@ def close(state: State, command: Command) -> Answer:
     """CLOSE: expunge what is marked as deleted and say nothing of it."""
     view = state.selected
     if not view.read_only and "e" in view.box.rights:
-        view.box.expunge()
+        with suppress(MailboxGone):  # deleted meanwhile: closed it is
+            view.box.expunge()
     state.deselect()
     return ok("closed")
 

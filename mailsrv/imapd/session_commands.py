@@ -3,22 +3,27 @@
 
 CAPABILITY is the core's own; the state changes there. Nothing of a message is read here.
 
-Diagnostics: MailboxGone and StorageError where NOOP looks into the selected mailbox.
+Diagnostics: StorageError where NOOP looks into the selected mailbox.
 """
+
+from contextlib import suppress
 
 from mailsrv import __version__
 from mailsrv.imap import responses
 from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import identity
+from mailsrv.store.refusals import MailboxGone
 from mailsrv.imapd.library import PREFIX
 from mailsrv.imapd.state import State
 
 
 def noop(state: State, command: Command) -> Answer:
-    """NOOP and CHECK: look for new files; the news follow by themselves."""
+    """NOOP and CHECK: look for new files; the news follow by themselves. Nothing makes them fail but a disk that does (RFC
+    9051 section 6.1.2)."""
     if state.view is not None:
-        state.view.box.refresh()
+        with suppress(MailboxGone):  # which is news, too
+            state.view.box.refresh()
     return ok("nothing more is new")
 
 

@@ -1,8 +1,9 @@
 """What surrounds every command: reasons of the store as NO with their code, and the news of the selected mailbox before
 the answer.
 
-A mailbox that is deleted under a session ends its selection: `* NO [CLOSED]`, and the session goes on as if it had been
-unselected (RFC 2180 section 3.3 would let us end the session instead, which costs the client a login).
+A mailbox that is deleted under a session ends its selection. A client that knows of this (IMAP4rev2, QRESYNC: RFC 9051
+section 3) is told `* NO [CLOSED]` and goes on as if it had unselected it; any other would go on to ask for messages
+that are not there, so it is told BYE and its command is answered, as RFC 2180 section 3.3 has it.
 
 Diagnostics: raises what the pump raises when the client is gone, and what is a bug.
 """
@@ -12,15 +13,19 @@ from dataclasses import replace
 
 from mailsrv.errors import StorageError
 from mailsrv.system import events
-from mailsrv.imap.answers import Answer, Refusal, Status, Word
+from mailsrv.imap.answers import Answer, Refusal, Status, Word, bye
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.situation import State as Standing
 from mailsrv.store.refusals import MailboxGone, StoreRefusal
 from mailsrv.imapd import refusals
 from mailsrv.imapd.news import make_news
 from mailsrv.imapd.state import State
+from mailsrv.imapd.view import View
 
 GONE = b"* NO [CLOSED] this mailbox was deleted, or its UIDs are no longer valid\r\n"
+GOOD_BYE = bye("the selected mailbox was deleted, or its UIDs are no longer valid")
+_DELETED = b"* OK [CLOSED] the selected mailbox is no more\r\n"
+_KNOW_CLOSED = frozenset({"IMAP4REV2", "QRESYNC"})
 
 
 def guard(state: State, act: Callable[[], Answer], renumber: bool) -> Answer:
@@ -28,7 +33,9 @@ def guard(state: State, act: Callable[[], Answer], renumber: bool) -> Answer:
     try:
         answer = act()
     except MailboxGone as error:
-        return _end_view(state, refusals.refusal(error))
+        answer = refusals.refusal(error)
+        if state.view is not None and not _is_there(state.view):  # else another mailbox is gone
+            return _end_view(state, answer)
     except StoreRefusal as error:
         answer = refusals.refusal(error)
     except Refusal as error:
@@ -76,9 +83,29 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
     return answer
 
 
-def _end_view(state: State, answer: Status) -> Status:
-    """The selected mailbox is no more: nothing is selected from now on."""
-    state.send(GONE)
+def close_deleted(state: State) -> None:
+    """The client has deleted the mailbox that it had selected: it need not be told that it did."""
+    state.send(_DELETED)
     state.deselect()
     state.core.deselect()
+
+
+def _end_view(state: State, answer: Status) -> Status:
+    """The selected mailbox is no more: nothing is selected from now on. The answer stays: what was done is done."""
+    state.deselect()
+    state.core.deselect()
+    if state.core.enabled & _KNOW_CLOSED:
+        state.send(GONE)
+    else:
+        state.core.end(GOOD_BYE)
     return answer
+
+
+def _is_there(view: View) -> bool:
+    try:
+        view.sync()
+    except MailboxGone:
+        return False
+    except StorageError:
+        return True  # found out with the next command
+    return True

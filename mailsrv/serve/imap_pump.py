@@ -133,6 +133,8 @@ class ImapPump:
             if received is Wait.RUNG:
                 policy.woken()
                 self._flush()
+                if core.state is State.LOGOUT:
+                    return ""
             elif not isinstance(received, Wait):
                 break
         wire.idle_since = 0.0

@@ -157,6 +157,29 @@ def test_bye_ends_a_session_at_any_event() -> None:
     assert session.next_event() == events.Closed()
 
 
+def test_a_session_that_ends_behind_the_answer() -> None:
+    session = begin()
+    session.receive_data(b"a APPEND x {3}\r\n")
+    session.next_event()
+    session.end(bye("enough"))
+    assert session.state is State.LOGOUT
+    session.answer(no("not there"))
+    assert hear(session) == b"* BYE enough\r\na NO not there\r\n"
+    session.receive_data(b"abc\r\nb NOOP\r\n")
+    assert session.next_event() == events.Closed()
+
+
+def test_a_session_that_ends_while_it_idles() -> None:
+    session = begin()
+    session.receive_data(b"a IDLE\r\n")
+    session.next_event()
+    session.answer(Continue())
+    session.end(bye("enough"))
+    assert hear(session) == b"+ idling\r\n* BYE enough\r\n"
+    session.receive_data(b"DONE\r\n")
+    assert session.next_event() == events.Closed()
+
+
 def test_the_end_of_the_input() -> None:
     session = begin()
     session.receive_data(b"a NOOP\r\nb NO")

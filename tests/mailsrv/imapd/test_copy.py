@@ -78,4 +78,4 @@ def test_the_selected_mailbox_vanishes(house):
     client.do("NOOP")
     house.client().do("DELETE Work")
     lines = client.do("COPY 1 INBOX")
-    assert any("[CLOSED]" in line for line in lines) and lines[-1].startswith("NO")
+    assert lines[0].startswith("* BYE") and lines[-1].startswith("NO")

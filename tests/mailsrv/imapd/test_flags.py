@@ -105,7 +105,7 @@ def test_keywords_of_another_session_are_named_before_they_are_seen(house):
 def test_a_mailbox_that_is_deleted_ends_politely(house):
     house.reader().create("Work")
     house.deliver(message(), mailbox="Work")
-    client = house.client(selected="Work")
+    client = house.client(selected="Work", enabled="IMAP4rev2")
     house.client().do("DELETE Work")
     lines = client.do("STORE 1 +FLAGS (\\Seen)")
     assert any("[CLOSED]" in line for line in lines) and lines[-1].startswith("NO [NONEXISTENT]")

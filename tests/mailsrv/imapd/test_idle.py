@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mailsrv.imap.situation import State
 from tests.fakes.imap_client import House, message
 
 
@@ -68,5 +69,25 @@ def test_a_mailbox_that_goes_while_idle(house) -> None:
     client.do("SELECT x")
     client.send(b"a IDLE\r\n")
     house.reader().delete("x")
+    assert woken(client) == ["* BYE the selected mailbox was deleted, or its UIDs are no longer valid"]
+    assert client.core.state is State.LOGOUT
+    assert client.send(b"DONE\r\n") == b""
+
+
+def test_a_mailbox_that_goes_while_a_client_idles_that_knows_closed(house) -> None:
+    client = house.client(enabled="QRESYNC")
+    client.do("CREATE x")
+    client.do("SELECT x")
+    client.send(b"a IDLE\r\n")
+    house.reader().delete("x")
     assert woken(client) == ["* NO [CLOSED] this mailbox was deleted, or its UIDs are no longer valid"]
     assert client.send(b"DONE\r\n") == b"a OK welcome back\r\n"
+
+
+def test_a_mailbox_that_is_gone_when_idle_begins(house) -> None:
+    client = house.client()
+    client.do("CREATE x")
+    client.do("SELECT x")
+    house.reader().delete("x")
+    lines = client.do("IDLE")
+    assert lines[0].startswith("* BYE") and lines[1:] == ["NO [NONEXISTENT] the selected mailbox was deleted"]

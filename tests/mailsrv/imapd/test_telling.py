@@ -26,12 +26,31 @@ def test_failures_are_logged_and_say_nothing_of_the_disk(tmp_path) -> None:
 
 
 def test_a_mailbox_that_is_gone_ends_the_selection(tmp_path) -> None:
-    client = House(tmp_path).client(selected="INBOX")
+    client = House(tmp_path).client(enabled="IMAP4rev2")
+    client.do("CREATE x")
+    client.do("SELECT x")
+    client.house.reader().delete("x")
     client.heard = b""
     answer = guard(client.state, lambda: raise_it(MailboxGone("gone")), renumber=False)
     client._flush()
     assert (answer.code, client.heard, client.state.view) == ("NONEXISTENT", GONE, None)
     assert client.do("CHECK")[0].startswith("BAD")
+
+
+def test_another_mailbox_that_is_gone_ends_nothing(tmp_path) -> None:
+    client = House(tmp_path).client(selected="INBOX")
+    answer = guard(client.state, lambda: raise_it(MailboxGone("gone")), renumber=False)
+    assert answer.code == "NONEXISTENT" and client.do("CHECK") == ["OK nothing more is new"]
+
+
+def test_who_does_not_know_closed_is_told_bye_and_answered(tmp_path) -> None:
+    client = House(tmp_path).client()
+    client.do("CREATE x")
+    client.do("SELECT x")
+    client.house.reader().delete("x")
+    lines = client.do("CREATE y")
+    assert lines[0].startswith("* BYE") and lines[1].startswith("OK [MAILBOXID")
+    assert client.state.view is None and client.do("NOOP") == []
 
 
 def test_a_store_that_fails_while_news_are_looked_for_keeps_the_answer(tmp_path, monkeypatch) -> None:
