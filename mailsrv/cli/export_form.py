@@ -61,10 +61,11 @@ class Export(Protocol):
 def messages(box: OpenMailbox) -> Iterator[Message]:
     """Every message, closed when the next one is asked for; those that are expunged meanwhile are left out."""
     uids = box.view()[0]
-    names = {mask: name for name, mask in SYSTEM_FLAGS.items()} | dict(box.keywords())
     for start in range(0, len(uids), _AT_ONCE):
         some = NumberSet.of_sorted(uids[start : start + _AT_ONCE])
-        for uid, word, received, base, path in list(box.rows(some, ("uid", "flags", "received", "base", "path"))):
+        rows, keywords = box.named_rows(some, ("uid", "flags", "received", "base", "path"))
+        names = {mask: name for name, mask in SYSTEM_FLAGS.items()} | dict(keywords)
+        for uid, word, received, base, path in rows:
             try:
                 file = box.open_path(uid, path)
             except MessageGone:

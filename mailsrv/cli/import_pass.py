@@ -12,7 +12,7 @@ then is remembered. A single message that cannot be read is told and passed over
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.reader import Reader
 from mailsrv.store.refusals import MessageGone, OverQuota, TooMany
-from mailsrv.store.values import SYSTEM_FLAGS, Incoming, Operation
+from mailsrv.store.values import SYSTEM, SYSTEM_FLAGS, Incoming, NamedFlags, Operation
 from mailsrv.cli.import_journal import Journal, Taken
 from mailsrv.cli.import_source import Item, Origin, Source, Unreadable, clean_flags
 
@@ -77,23 +77,27 @@ class _Batch:
             message.file.close()
 
 
-class FlagWords:
-    """Names of flags as the flag words of one mailbox. Keywords beyond what a mailbox can have are left out."""
+class KnownFlags:
+    """The flags that one mailbox can have. Keywords beyond what it can are left out."""
 
     def __init__(self, box: OpenMailbox) -> None:
         self._box = box
-        self._known = dict(SYSTEM_FLAGS)
+        self._keywords: dict[str, bool] = {}  # whether there is room for it
 
-    def word(self, names: frozenset[str]) -> int:
-        word = 0
-        for name in names:
-            if name not in self._known:
-                try:
-                    self._known[name] = self._box.keyword_bit(name, create=True)
-                except TooMany:
-                    self._known[name] = 0
-            word |= self._known[name]
-        return word
+    def flags(self, names: frozenset[str]) -> NamedFlags:
+        """Flags for the store."""
+        system = sum(SYSTEM_FLAGS.get(name, 0) for name in names)
+        return NamedFlags(system, tuple(name for name in sorted(names - SYSTEM_FLAGS.keys()) if self._takes(name)))
+
+    def _takes(self, name: str) -> bool:
+        if name not in self._keywords:
+            # With those from before: no message may have them yet, and then they make room for others.
+            taken = [keyword for keyword, takes in self._keywords.items() if takes]
+            try:
+                self._keywords[name] = bool(self._box.keyword_word([*taken, name], create=True))
+            except TooMany:
+                self._keywords[name] = False
+        return self._keywords[name]
 
 
 class Pass:
@@ -105,7 +109,7 @@ class Pass:
         self._journal = journal
         self._tellers = tellers
         self._tally = tally
-        self._words = FlagWords(box)
+        self._known = KnownFlags(box)
         self._batch = _Batch()
         self._pool = ThreadPoolExecutor(_SYNCS)
         self._seen = 0  # of the journal's keys
@@ -203,7 +207,7 @@ class Pass:
                 raise OverQuota(f"{self._tally.name}: {item.label}: the account has no room for it")
         batch.keys.append(key)
         batch.flags.append(flags)
-        batch.messages.append(Incoming(file, self._words.word(flags), item.received))
+        batch.messages.append(Incoming(file, self._known.flags(flags), item.received))
         batch.octets += file.size
         if len(batch.messages) >= _BATCH or batch.octets >= _BATCH_OCTETS:
             self._flush()
@@ -227,26 +231,33 @@ class Pass:
             return
         modseq = self._box.status().highestmodseq
         uids = NumberSet.of(taken.uid for _, taken, _ in changed)
-        here = dict(self._box.rows(uids, ("uid", "flags")))
-        wanted: dict[int, list[int]] = {}
+        rows, keywords = self._box.named_rows(uids, ("uid", "flags"))
+        here = {uid: _comparable(word, [name for mask, name in keywords if word & mask]) for uid, word in rows}
+        wanted: dict[NamedFlags, list[int]] = {}
         settled = []
         for key, taken, flags in changed:
-            word = self._words.word(flags)
             if taken.uid not in here:
                 continue
-            if here[taken.uid] == self._words.word(frozenset(taken.flags.split())) != word:
-                wanted.setdefault(word, []).append(taken.uid)
-            elif here[taken.uid] != word:
+            named, before = self._known.flags(flags), self._known.flags(frozenset(taken.flags.split()))
+            now = _comparable(named.system, named.keywords)
+            if here[taken.uid] == _comparable(before.system, before.keywords) != now:
+                wanted.setdefault(named, []).append(taken.uid)
+            elif here[taken.uid] != now:
                 self._tally.conflicts += 1
                 continue
             settled.append((key, Taken(taken.uid, _text(flags))))
         failed = set()
-        for word, some in wanted.items():
-            stored = self._box.store_flags(NumberSet.of(some), Operation.REPLACE, word, modseq)
+        for named, some in wanted.items():
+            stored = self._box.store_flags(NumberSet.of(some), Operation.REPLACE, named, modseq)
             self._tally.updated += stored.changed
             failed |= set(stored.failed)
         self._tally.conflicts += len(failed)
         self._journal.note((key, taken) for key, taken in settled if taken.uid not in failed)
+
+
+def _comparable(word: int, keywords: Sequence[str]) -> tuple[int, frozenset[str]]:
+    """Flags that are equal where these are, whatever the letters of keywords."""
+    return word & SYSTEM, frozenset(name.lower() for name in keywords)
 
 
 def _text(flags: frozenset[str]) -> str:

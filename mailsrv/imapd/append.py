@@ -9,7 +9,6 @@ Diagnostics: what answers raises Refusal, the reasons of mailsrv.store.refusals,
 `end_message` and `abort` raise nothing.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailsrv.errors import StorageError
@@ -22,9 +21,10 @@ from mailsrv.imap.message_arguments import Append
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import OverQuota
-from mailsrv.store.values import SYSTEM_FLAGS, Incoming, Usage
+from mailsrv.store.values import Incoming, Usage
 from mailsrv.imapd import refusals
 from mailsrv.imapd.copy import into, open_target
+from mailsrv.imapd.flag_names import flags_of
 from mailsrv.imapd.flags import check_system_flags
 from mailsrv.imapd.state import State
 
@@ -68,7 +68,7 @@ class Upload:
         target = self.target
         with into(target):
             incoming = [
-                Incoming(message.file, _read_word(target, message.start.flags), message.start.date)
+                Incoming(message.file, flags_of(message.start.flags), message.start.date)
                 for message in self.messages
             ]
             self.messages.clear()  # the store closes the files
@@ -153,18 +153,6 @@ def _upload_of(state: State) -> Upload:
     """What the running command holds."""
     assert isinstance(state.upload, Upload)  # the core gives no message before the command was let in
     return state.upload
-
-
-def _read_word(target: OpenMailbox, names: Iterable[str]) -> int:
-    """The flag word of flags in a mailbox, which learns their keywords."""
-    word = 0
-    keywords = []
-    for name in names:
-        if mask := SYSTEM_FLAGS.get(name):
-            word |= mask
-        else:
-            keywords.append(name)
-    return word | target.keyword_word(keywords, create=True) if keywords else word
 
 
 def _check_room(upload: Upload, size: int) -> None:

@@ -94,6 +94,10 @@ class Work:
             rows = list(self._view.box.rows(uids, plan.columns))
         if plan.ready and self._compute(plan, rows):
             rows = list(self._view.box.rows(uids, plan.columns))
+        if plan.flags:
+            at = plan.columns.index("flags")
+            while not self._view.flags.hold([row[at] for row in rows]):
+                rows = list(self._view.box.rows(uids, plan.columns))
         count = _count(block)
         if len(rows) == count:
             numbers = [number for start, stop in block for number in range(start + 1, stop + 1)]

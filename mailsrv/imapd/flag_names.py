@@ -1,63 +1,68 @@
 """The names of flags in one mailbox: flag words as the octets of a FLAGS list, and names as flag words.
 
-A mailbox's keywords are read once and again when a flag word has a bit that has no name yet (another session made it).
-Nothing is sent here.
+A mailbox's keywords are read once, and again when flag words with keywords are going to be told: bits may have got
+names since, or other names (mailsrv.store.keywords). Nothing is sent here.
 
-Diagnostics: `word_of` raises TooMany (mailsrv.store.refusals) when the mailbox can take no more keywords; MailboxGone
-and StorageError come from the store.
+Diagnostics: MailboxGone and StorageError come from the store.
 """
 
 from collections.abc import Iterable
 
 from mailsrv.store.opened import OpenMailbox
-from mailsrv.store.values import FIRST_KEYWORD, KEYWORDS, SYSTEM, SYSTEM_FLAGS
+from mailsrv.store.values import FIRST_KEYWORD, KEYWORDS, SYSTEM_FLAGS, NamedFlags
 
 _BY_LOWER = {name.lower(): mask for name, mask in SYSTEM_FLAGS.items()}
 # In the order in which RFC 9051's own examples name them.
 _SYSTEM_TEXTS = tuple((mask, name.encode()) for name, mask in SYSTEM_FLAGS.items())
+_FIRST = 1 << FIRST_KEYWORD
 _MOST_TEXTS = 4096  # flag words that are remembered as octets
 
 
 class FlagNames:
     """The names of one open mailbox. `changed`: there are keywords that the client has not been told."""
 
-    __slots__ = ("_box", "_keywords", "_known", "_texts", "changed")
+    __slots__ = ("_box", "_forgotten", "_keywords", "_texts", "changed")
 
     def __init__(self, box: OpenMailbox) -> None:
         self._box = box
         self._texts: dict[int, bytes] = {}
         self._keywords: list[tuple[int, bytes]] = []
-        self._known = SYSTEM
-        self._read()
+        self._forgotten = 0
+        self.read()
         self.changed = False
 
-    def _read(self) -> None:
-        keywords = [(mask, name.encode()) for mask, name in self._box.keywords()]
+    def read(self) -> bool:
+        """Read the names; False when bits have become free since the last time, so that those of flag words that were
+        read before may be others'."""
+        forgotten, found = self._box.keyword_table()
+        keywords = [(mask, name.encode()) for mask, name in found]
         if keywords != self._keywords:
             self._keywords = keywords
             self._texts.clear()
             self.changed = True
-        self._known = SYSTEM
-        for mask, _ in keywords:
-            self._known |= mask
+        before, self._forgotten = self._forgotten, forgotten
+        return before == forgotten
+
+    def make_room(self) -> None:
+        """Where the mailbox has as many keywords as it can have, let it forget those that no message has: only then
+        clients are told that there may be more."""
+        if len(self._keywords) >= KEYWORDS and self._box.forget_keywords():
+            self.read()
+
+    def hold(self, words: Iterable[int]) -> bool:
+        """Know the names for flag words that were read just now, before they are told. False: they were read with
+        other names, perhaps, and must be read again."""
+        return max(words, default=0) < _FIRST or self.read()
 
     def text(self, word: int) -> bytes:
-        """What stands between the parentheses of FLAGS (...) for a flag word."""
+        """What stands between the parentheses of FLAGS (...) for a flag word; `hold` it before."""
         text = self._texts.get(word)
         if text is None:
-            if word & ~self._known:
-                self._read()
             if len(self._texts) >= _MOST_TEXTS:
                 self._texts.clear()
             text = b" ".join([name for mask, name in (*_SYSTEM_TEXTS, *self._keywords) if word & mask])
             self._texts[word] = text
         return text
-
-    def knows(self, word: int) -> bool:
-        """Whether every bit has a name that was read; else they are read now."""
-        if word & ~self._known:
-            self._read()
-        return not self.changed
 
     def all(self) -> bytes:
         """What stands between the parentheses of the FLAGS response."""
@@ -74,15 +79,15 @@ class FlagNames:
             names.append(b"\\*")
         return b" ".join(names)
 
-    def word_of(self, names: Iterable[str], create: bool = False) -> int:
-        """The flag word of flags by their names, in any letters. Keywords that the mailbox does not know count for
-        nothing, or are made with `create`, all or none (raises TooMany)."""
-        word = 0
-        keywords = []
-        for name in names:
-            mask = _BY_LOWER.get(name.lower())
-            if mask is None:
-                keywords.append(name)
-            else:
-                word |= mask
-        return word | self._box.keyword_word(keywords, create) if keywords else word
+
+def flags_of(names: Iterable[str]) -> int | NamedFlags:
+    """Flags by their names, in any letters, for the store: a flag word where there are no keywords among them."""
+    word = 0
+    keywords = []
+    for name in names:
+        mask = _BY_LOWER.get(name.lower())
+        if mask is None:
+            keywords.append(name)
+        else:
+            word |= mask
+    return NamedFlags(word, tuple(keywords)) if keywords else word

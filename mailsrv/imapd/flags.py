@@ -16,7 +16,8 @@ from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import modified
 from mailsrv.imap.message_arguments import Change, Store
 from mailsrv.imap.numbers import EMPTY, NumberSet
-from mailsrv.store.values import EVERY_FLAG, SYSTEM_FLAGS, Operation, Stored
+from mailsrv.store.values import EVERY_FLAG, SYSTEM_FLAGS, NamedFlags, Operation, Stored, is_any, limit
+from mailsrv.imapd.flag_names import flags_of
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
 from mailsrv.imapd.view import View
@@ -44,8 +45,12 @@ def store(state: State, command: Command) -> Status:
     view.sync()
     known = view.modseq
     missing = EMPTY if arguments.uid else uids & view.gone
-    word = _read_word(state, arguments)
-    stored = view.box.store_flags(uids, _OPERATIONS[arguments.change], word, arguments.unchanged_since)
+    flags = _read_flags(state, arguments)
+    stored = view.box.store_flags(uids, _OPERATIONS[arguments.change], flags, arguments.unchanged_since)
+    if not isinstance(flags, int):
+        view.flags.read()
+        if view.flags.changed:
+            state.send(make_flag_lines(view))
     told = uids - stored.failed if stored.failed else uids
     modseqs = bool(state.core.enabled & {"CONDSTORE", "QRESYNC"})
     # Where not all flags may be changed, silence would leave the client in the belief that they were.
@@ -80,18 +85,14 @@ def check_system_flags(names: Iterable[str]) -> None:
             raise Refusal(no(f"there is no flag {name}", "CANNOT"))
 
 
-def _read_word(state: State, arguments: Store) -> int:
-    """The flag word of the flags that are named. Keywords are made where they are to be set."""
+def _read_flags(state: State, arguments: Store) -> int | NamedFlags:
+    """The flags that are named, where any of them may be changed."""
     check_system_flags(arguments.flags)
-    names = state.selected.flags
-    word = names.word_of(arguments.flags, create=arguments.change is not Change.REMOVE)
+    flags = flags_of(arguments.flags)
     settable = state.selected.box.settable
-    if settable != EVERY_FLAG and not word & settable and (arguments.flags or not settable):
+    if settable != EVERY_FLAG and not is_any(limit(flags, settable)) and (arguments.flags or not settable):
         raise Refusal(no("the owner of this mailbox allows none of these flags", "NOPERM"))
-    names.text(word)  # reads the names anew where a bit has none yet
-    if names.changed:
-        state.send(make_flag_lines(state.selected))
-    return word
+    return flags
 
 
 def _answer(state: State, arguments: Store, failed: NumberSet, missing: NumberSet) -> Status:
@@ -112,6 +113,9 @@ def _tell(state: State, uids: NumberSet, flags: bool, modseqs: bool) -> None:
     view = state.selected
     rows: Iterator[Row] = iter(view.box.rows(uids, ("uid", "flags", "modseq")))
     while batch := list(islice(rows, _BATCH)):
+        while not view.flags.hold([word for _, word, _ in batch]):
+            again = NumberSet.of_sorted([uid for uid, _, _ in batch])
+            batch = list(view.box.rows(again, ("uid", "flags", "modseq")))
         lines = b"".join(_lines(view, batch, (flags, modseqs), "UIDONLY" in state.core.enabled))
         if view.flags.changed:
             state.send(make_flag_lines(view))
@@ -144,6 +148,8 @@ def _lines(view: View, rows: Sequence[Row], told: tuple[bool, bool], uid_only: b
 def _number(view: View, rows: Sequence[Row]) -> Iterable[tuple[int, Row]]:
     """Rows by ascending UID with their numbers. The client knows all of them, for none has a UID above its largest."""
     uids = view.uids
+    if not rows:
+        return []
     start = bisect_left(uids, rows[0][0])
     if start + len(rows) <= len(uids) and uids[start + len(rows) - 1] == rows[-1][0]:
         return enumerate(rows, start + 1)  # neighbours

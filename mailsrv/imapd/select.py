@@ -34,6 +34,8 @@ def select(state: State, command: Command) -> Answer:
     box = state.mailboxes.open(arguments.mailbox)
     # RFC 4314 section 5.2: what may neither be added to nor changed is read-only.
     view = View(box, arguments.read_only or not set("iestw") & set(box.rights))
+    if not view.read_only:
+        view.flags.make_room()
     state.send(_describe(state, view))
     if arguments.qresync is not None:
         _resynchronize(state, view, arguments.qresync)
@@ -66,6 +68,10 @@ def _resynchronize(state: State, view: View, known: Qresync) -> None:
     if known.uidvalidity != view.box.uidvalidity:
         return
     changes = view.box.changes(known.modseq)
+    while not view.flags.hold([word for _, word, _ in changes.flags]):
+        changes = view.box.changes(known.modseq)
+    if view.flags.changed:
+        state.send(make_flag_lines(view))
     # What goes right now still has its number here: it is told later, with VANISHED that takes the number away.
     vanished = changes.vanished & NumberSet([(1, max(view.uidnext - 1, 1))]) - NumberSet.of_sorted(view.uids)
     if known.known_uids is not None:

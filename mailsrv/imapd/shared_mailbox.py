@@ -18,7 +18,18 @@ from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.store.numbering import Uids
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import MailboxGone, NoPermission
-from mailsrv.store.values import DELETED, EVERY_FLAG, SEEN, SYSTEM, Changes, Incoming, Operation, Stored
+from mailsrv.store.values import (
+    DELETED,
+    EVERY_FLAG,
+    SEEN,
+    SYSTEM,
+    Changes,
+    Incoming,
+    NamedFlags,
+    Operation,
+    Stored,
+    limit,
+)
 
 _FILES = 50  # messages that are copied at once: each is an open file until they are stored
 _BLOCK = 1 << 20
@@ -70,7 +81,7 @@ class SharedMailbox(OpenMailbox):
         return super().keyword_word(names, create and "w" in self.rights)
 
     def store_flags(
-        self, uids: NumberSet, operation: Operation, flags_: int, unchanged_since: int | None = None
+        self, uids: NumberSet, operation: Operation, flags_: int | NamedFlags, unchanged_since: int | None = None
     ) -> Stored:
         """Flags that may not be changed stay as they are, without a word (RFC 4314 section 4)."""
         settable = self.settable
@@ -79,10 +90,11 @@ class SharedMailbox(OpenMailbox):
         if not settable:
             return Stored(0, EMPTY, self.status().highestmodseq)
         if operation is not Operation.REPLACE:
-            return super().store_flags(uids, operation, flags_ & settable, unchanged_since)
-        added = super().store_flags(uids, Operation.ADD, flags_ & settable, unchanged_since)
+            return super().store_flags(uids, operation, limit(flags_, settable), unchanged_since)
+        added = super().store_flags(uids, Operation.ADD, limit(flags_, settable), unchanged_since)
         # What another session has changed since is left alone; what was just changed here is not.
-        removed = super().store_flags(uids - added.failed, Operation.REMOVE, settable & ~flags_)
+        others = settable & ~flags_ if isinstance(flags_, int) else replace(flags_, besides=settable)
+        removed = super().store_flags(uids - added.failed, Operation.REMOVE, others)
         return Stored(added.changed + removed.changed, added.failed, removed.modseq)
 
     def expunge(self, uids: NumberSet | None = None) -> tuple[NumberSet, int]:
@@ -98,7 +110,7 @@ class SharedMailbox(OpenMailbox):
                 message.file.close()
             raise
         settable = self.settable
-        return super().append([replace(message, flags=message.flags & settable) for message in messages])
+        return super().append([replace(message, flags=limit(message.flags, settable)) for message in messages])
 
     def _expect(self, needed: str) -> None:
         """Raise NoPermission when one of these rights is missing."""
@@ -152,8 +164,7 @@ def expect_rights(box: OpenMailbox, needed: str) -> None:
 
 def _carry(box: OpenMailbox, uids: NumberSet, target: OpenMailbox) -> list[tuple[int, int]]:
     """Copy octets, some messages at a time; what was stored is removed again when the rest fails."""
-    rows = list(box.rows(uids, ("uid", "flags", "received")))
-    keywords = box.keywords()
+    rows, keywords = box.named_rows(uids, ("uid", "flags", "received"))
     pairs: list[tuple[int, int]] = []
     with _taken_back(target, pairs):
         for start in range(0, len(rows), _FILES):
@@ -161,7 +172,7 @@ def _carry(box: OpenMailbox, uids: NumberSet, target: OpenMailbox) -> list[tuple
             incoming: list[Incoming] = []
             try:
                 for uid, flags, received in some:
-                    incoming.append(_read(box, uid, target, _translate(flags, keywords, target), received))
+                    incoming.append(_read(box, uid, target, _translate(flags, keywords), received))
             except BaseException:
                 for message in incoming:
                     message.file.close()
@@ -184,13 +195,12 @@ def _taken_back(target: OpenMailbox, pairs: list[tuple[int, int]]) -> Iterator[N
         raise
 
 
-def _translate(flags: int, keywords: list[tuple[int, str]], target: OpenMailbox) -> int:
-    """A flag word of one mailbox as that of another, which learns the keywords."""
-    names = [name for mask, name in keywords if flags & mask]
-    return flags & SYSTEM | (target.keyword_word(names, create=True) if names else 0)
+def _translate(flags: int, keywords: list[tuple[int, str]]) -> NamedFlags:
+    """A flag word of one mailbox for another."""
+    return NamedFlags(flags & SYSTEM, tuple(name for mask, name in keywords if flags & mask))
 
 
-def _read(box: OpenMailbox, uid: int, target: OpenMailbox, flags: int, received: int) -> Incoming:
+def _read(box: OpenMailbox, uid: int, target: OpenMailbox, flags: NamedFlags, received: int) -> Incoming:
     with box.open_file(uid) as source:
         file = target.new_file()
         try:

@@ -94,6 +94,12 @@ class View:
         FLAGS.SILENT): it is told only where other news of the message wait already. Call sync() once right before
         such a STORE, so that the changes of others wait.
         """
+        self._collect(silent)
+        # A bit that became another keyword's was no message's then: whatever had it is found again, with its modseq.
+        while self.changed and not self.flags.hold([word for word, _ in self.changed.values()]):
+            self._collect(silent)
+
+    def _collect(self, silent: int) -> None:
         changes = self.box.changes(self.modseq)
         news = self.changed
         for uid, word, modseq in changes.flags:

@@ -4,7 +4,7 @@ The octets are synced first, without a lock. Within the transaction each file ge
 directory is synced; then come the rows and the commit. A crash in between leaves a file that is adopted, though nobody
 was told of it.
 
-Diagnostics: OverQuota, TooMany (UIDs), MailboxGone, StorageError; no name is left behind.
+Diagnostics: OverQuota, TooMany (UIDs, keywords), MailboxGone, StorageError; no name is left behind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from mailsrv.system import entropy
 from mailsrv.system.disk import Disk, Missing
 from mailsrv.store.adopt import own_change
 from mailsrv.store.index import Index, Key, Writing
+from mailsrv.store.keywords import flag_words
 from mailsrv.store.message import base_name, tail_with
 from mailsrv.store.refusals import MailboxGone, OverQuota
 from mailsrv.store.rows import CUR, LEAVES, Found, insert
@@ -42,12 +43,11 @@ def _commit(index: Index, key: Key, messages: Sequence[Incoming], limits: Usage)
         found: list[Found] = []
         now = index.clock.now()
         with own_change(index, writing, row), taken_back(index.disk) as made:
-            for number, message in enumerate(messages):
+            words = flag_words(writing, row.id, [message.flags for message in messages])
+            for number, (message, flags) in enumerate(zip(messages, words, strict=True)):
                 received = int(now) if message.received is None else message.received
                 base = base_name(now, f"{unique}{number}", message.file.size, index.hostname)
-                entry = Found(
-                    base, CUR, tail_with("", message.flags), message.flags, message.file.size, 0, received
-                )
+                entry = Found(base, CUR, tail_with("", flags), flags, message.file.size, 0, received)
                 message.file.link(directory, base + entry.tail)
                 made.append(f"{index.path(row)}/{entry.path}")
                 if not index.disk.exists(made[-1]):

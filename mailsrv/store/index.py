@@ -35,7 +35,11 @@ _CHUNK = 10_000  # UIDs that are asked at once otherwise
 
 # What makes the next version of an older one. What is computed from messages is computed again: see store.ready_tables.
 _UPGRADES = {
-    1: ("ALTER TABLE content ADD COLUMN checksum BLOB", *RENEW),
+    1: (
+        "ALTER TABLE content ADD COLUMN checksum BLOB",
+        "ALTER TABLE mailbox ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+        *RENEW,
+    ),
 }
 
 SCHEMA = Schema(
@@ -49,7 +53,7 @@ SCHEMA = Schema(
         " uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL, highestmodseq INTEGER NOT NULL,"
         " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, octets INTEGER NOT NULL,"
         " new_time INTEGER NOT NULL, cur_time INTEGER NOT NULL, doubt INTEGER NOT NULL, written INTEGER NOT NULL,"
-        " logged INTEGER NOT NULL, remembered INTEGER NOT NULL)",
+        " logged INTEGER NOT NULL, remembered INTEGER NOT NULL, forgotten INTEGER NOT NULL DEFAULT 0)",
         "CREATE TABLE message (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, flags INTEGER NOT NULL,"
         " modseq INTEGER NOT NULL, size INTEGER NOT NULL, content INTEGER NOT NULL, hash INTEGER NOT NULL,"
         " base TEXT NOT NULL, leaf INTEGER NOT NULL, tail TEXT NOT NULL, shown INTEGER NOT NULL,"
@@ -78,14 +82,15 @@ CONTENT_TABLES = ("content", *TABLES)
 
 _MAILBOX = (
     "id, directory, uidvalidity, uidnext, highestmodseq, messages, unseen, deleted, octets, new_time, cur_time, doubt,"
-    " written, logged, remembered"
+    " written, logged, remembered, forgotten"
 )
 
 
 class MailboxRow(NamedTuple):
     """A row of `mailbox`. Times are those of new/ and cur/ when they were read, in nanoseconds (0: read them again);
     with `doubt`, cur/ was changed by ourselves since, and perhaps by others. Flags up to the modseq `written` are in
-    the names of files. `change` tells all since `logged`, `expunged` all since `remembered`."""
+    the names of files. `change` tells all since `logged`, `expunged` all since `remembered`. `forgotten`: how often
+    bits of keywords have become free; see mailsrv.store.keywords."""
 
     id: int
     directory: str
@@ -102,6 +107,7 @@ class MailboxRow(NamedTuple):
     written: int
     logged: int
     remembered: int
+    forgotten: int
 
 
 class Key(NamedTuple):
@@ -234,7 +240,7 @@ def add_mailbox(writing: Writing, directory: str, uidvalidity: int) -> None:
     forget_mailbox(writing, directory)
     modseq = writing.modseq
     writing.execute(
-        f"INSERT INTO mailbox ({_MAILBOX}) VALUES (NULL, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, 0, 0, ?, ?)",
+        f"INSERT INTO mailbox ({_MAILBOX}) VALUES (NULL, ?, ?, 1, ?, 0, 0, 0, 0, 0, 0, 0, 0, ?, ?, 0)",
         (directory, uidvalidity, modseq, modseq, modseq),
     )
 

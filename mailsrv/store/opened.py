@@ -14,7 +14,7 @@ from typing import Any
 from mailsrv.system.disk import Missing, UnnamedFile
 from mailsrv.system.openfile import OpenFile
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store import adopt, changes, flags, transfer
+from mailsrv.store import adopt, changes, flags, keywords, transfer
 from mailsrv.store.append import append
 from mailsrv.store.expunge import expunge
 from mailsrv.store.index import Index, Key, MailboxRow
@@ -24,11 +24,13 @@ from mailsrv.store.rows import CUR, LEAVES
 from mailsrv.store.values import (
     EVERY_FLAG,
     EVERY_RIGHT,
+    KEYWORDS,
     SEEN,
     Changes,
     Incoming,
     MailboxInfo,
     MailboxStatus,
+    NamedFlags,
     Operation,
     Stored,
     Usage,
@@ -154,23 +156,46 @@ class OpenMailbox:
         rows = self._index.read(statement, (self.id,))
         return int(rows[0][0]) if rows else 0
 
+    def keyword_table(self) -> keywords.Table:
+        """The mailbox's keywords with the count that tells whether flag words were read with them: words that are read
+        after one table, and before another of the same count, are made of these."""
+        return keywords.table(self._index, self._key)
+
     def keywords(self) -> list[tuple[int, str]]:
         """The mailbox's keywords as (flag word with its one bit, name)."""
-        return flags.keywords(self._index, self._key)
+        return self.keyword_table().keywords
+
+    def named_rows(
+        self, uids: NumberSet | None, columns: Sequence[str]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[int, str]]]:
+        """Rows, all in memory, and the keywords that their flag words are made of."""
+        before = self.keyword_table()
+        while True:
+            found = list(self.rows(uids, columns))
+            # It has the keywords too that came meanwhile; the count says whether bits have changed hands.
+            after = self.keyword_table()
+            if after.forgotten == before.forgotten:
+                return found, after.keywords
+            before = after
 
     def keyword_bit(self, name: str, create: bool = False) -> int:
         """The flag word with the one bit of a keyword, in any letters; 0 when the mailbox does not know it. With
-        `create` it does afterwards; raises TooMany."""
+        `create` it does afterwards, until it is forgotten because no message has it; raises TooMany."""
         return self.keyword_word([name], create)
 
     def keyword_word(self, names: Sequence[str], create: bool = False) -> int:
         """The flag word of several keywords; with `create` all of them are made, or none: raises TooMany."""
-        return flags.keyword_word(self._index, self._key, names, create)
+        return keywords.keyword_word(self._index, self._key, names, create)
+
+    def forget_keywords(self) -> bool:
+        """Forget the keywords that no message has, where there is room for no more; True when some were."""
+        return keywords.forget_unused(self._index, self._key, KEYWORDS - 1)
 
     def store_flags(
-        self, uids: NumberSet, operation: Operation, flags_: int, unchanged_since: int | None = None
+        self, uids: NumberSet, operation: Operation, flags_: int | NamedFlags, unchanged_since: int | None = None
     ) -> Stored:
-        """Change flags. `flags_` is a flag word, of system flags and of this mailbox's keywords."""
+        """Change flags. Keywords are named, and made where they are to be set (raises TooMany): in a flag word their
+        bits may have become those of others since it was read."""
         stored = flags.store(self._index, self._key, uids, operation, flags_, unchanged_since)
         if stored.changed:
             self._household.announce()

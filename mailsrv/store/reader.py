@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store import adopt, places, tidy, verify
+from mailsrv.store import adopt, keywords, places, tidy, verify
 from mailsrv.store.index import Index, Key
 from mailsrv.store.layout import check_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
@@ -156,13 +156,16 @@ class Reader:
         """What the account stores, as far as somebody has looked."""
         return usage_of(self._index)
 
-    def check(self) -> list[str]:
-        """What is wrong with the account, a sentence each (`mailsrv verify`)."""
-        return verify.check(self._index, self._mailboxes)
+    def check(self, quick: bool = False, told: verify.Told = verify.silent) -> list[str]:
+        """What is wrong with the account, a sentence each; see store.verify."""
+        return verify.check(self._index, self._mailboxes, quick, told)
 
-    def repair(self) -> list[str]:
-        """Make that right; what was done, a sentence each."""
-        return verify.repair(self._index, self._mailboxes)
+    def repair(self, quick: bool = False, told: verify.Told = verify.silent) -> verify.Repairs:
+        """Make that right."""
+        repairs = verify.repair(self._index, self._mailboxes, quick, told)
+        if repairs.done:
+            self._household.announce()
+        return repairs
 
     def tidy(self, most: int = 1000) -> bool:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was
@@ -178,6 +181,7 @@ class Reader:
                     more = True
                     continue
                 tidy.trim(self._index, self._index.mailbox(key))
+                keywords.forget_unused(self._index, key)
                 if adopt.refresh(self._index, key, settle=True):
                     self._household.announce()
                     more = True

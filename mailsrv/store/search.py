@@ -25,7 +25,7 @@ from mailsrv.store import index as index_tables
 from mailsrv.store import text_index, threads
 from mailsrv.store.database import Row
 from mailsrv.store.filling import Filler, read_octets
-from mailsrv.store.index import Index, selections
+from mailsrv.store.index import Index, MailboxRow, selections
 from mailsrv.store.message_text import MAX_HEADER, fold, holds
 from mailsrv.store.ready import field_values, header_of
 from mailsrv.store.ready_tables import FIELDS
@@ -82,7 +82,14 @@ class Searcher:
     def search(self, key: Key, uids: Callable[[Among], NumberSet]) -> "array[int]":
         """The UIDs of the messages that match, ascending, as an array of "I". `uids` gives the UIDs that a set of
         numbers means."""
-        row = self._index.mailbox(self._key)
+        while True:
+            row = self._index.mailbox(self._key)
+            found = self._search(row, key, uids)
+            # The bit of a keyword may have become another's between the plan and the rows.
+            if self._index.mailbox(self._key).forgotten == row.forgotten:
+                return found
+
+    def _search(self, row: MailboxRow, key: Key, uids: Callable[[Among], NumberSet]) -> "array[int]":
         plan = make_plan(key, Knowledge(int(self._index.clock.now()), uids, self._mailbox.keyword_bit, self._find))
         if row.messages * plan.cost > MAX_COMPARISONS:
             raise SearchLimit("these are too many search keys for so many messages")

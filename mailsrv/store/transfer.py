@@ -16,8 +16,8 @@ from mailsrv.system.disk import CrossDevice, Missing
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.adopt import own_change, refresh
 from mailsrv.store.append import check_room, taken_back
-from mailsrv.store.flags import translate
 from mailsrv.store.index import Index, Key, MailboxRow, Writing, selections
+from mailsrv.store.keywords import translate
 from mailsrv.store.message import base_name, hash_of, tail_with
 from mailsrv.store.rows import CUR, GONE, LEAVES, Found, Gone, insert, remove_moved
 from mailsrv.store.values import Usage

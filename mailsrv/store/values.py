@@ -107,10 +107,32 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedFlags:
+    """Flags to be set or cleared: a word of system flags, and keywords by name, in any letters. With `besides`: all of
+    this flag word but them. Names become bits when they are used: see mailsrv.store.keywords."""
+
+    system: int
+    keywords: tuple[str, ...] = ()
+    besides: int = 0
+
+
+def limit(flags: int | NamedFlags, settable: int) -> int | NamedFlags:
+    """Those flags that the flag word `settable` allows; keywords are allowed all or none."""
+    if isinstance(flags, int):
+        return flags & settable
+    return NamedFlags(flags.system & settable, flags.keywords if settable >> FIRST_KEYWORD else (), flags.besides)
+
+
+def is_any(flags: int | NamedFlags) -> bool:
+    """Whether there are any at all."""
+    return bool(flags if isinstance(flags, int) else flags.system or flags.keywords)
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message to be appended: its octets, complete, in a file from OpenMailbox.new_file (append closes it), a flag
-    word of the target mailbox, and the internal date (None: now)."""
+    """A message to be appended: its octets, complete, in a file from OpenMailbox.new_file (append closes it), its
+    flags, and the internal date (None: now)."""
 
     file: UnnamedFile
-    flags: int = 0
+    flags: int | NamedFlags = 0
     received: int | None = None

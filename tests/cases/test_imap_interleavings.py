@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, currently_in_test_context, given, note, sett
 from hypothesis import strategies as st
 
 from mailsrv.imap.commands import COMMANDS
+from mailsrv.store.keywords import forget_unused
 from mailsrv.store.values import SYSTEM_FLAGS
 from tests.fakes.imap_client import House, message
 
 FETCH = re.compile(r"\* (\d+) FETCH \(UID (\d+)(?: FLAGS \(([^)]*)\))?(?: MODSEQ \((\d+)\))?\)")
 HIGHEST = re.compile(r"OK \[HIGHESTMODSEQ (\d+)\]")
-FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "work", "home")
+FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "work", "home", "play")
 
 
 def numbers(text):
@@ -174,6 +175,7 @@ STEP = st.one_of(
     st.tuples(st.just("transfer"), st.sampled_from(["COPY", "MOVE"]), NUMBER, NUMBER, st.booleans()),
     st.tuples(st.just("append"), st.booleans()),
     st.tuples(st.just("noop")),
+    st.tuples(st.just("forget")),
     st.tuples(st.just("search")),
     st.tuples(st.just("fetch"), NUMBER, NUMBER),
     st.tuples(st.just("replace"), NUMBER),
@@ -202,6 +204,9 @@ def perform(believer, step):
             believer.do(f"APPEND {target} (\\Seen home) {{{len(new)}+}}\r\n", new)
         case "noop":
             believer.do("NOOP")
+        case "forget":  # what the background does: bits of keywords change hands
+            box = believer.house.box(believer.mailbox)
+            forget_unused(box._index, box._key, 0)
         case "search":
             line = believer.do("SEARCH RETURN (ALL) ALL")[0]
             _, _, found = line.partition(" ALL ")

@@ -10,7 +10,8 @@ import pytest
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.database import Database
 from mailsrv.store.index import SCHEMA
-from mailsrv.store.values import ANSWERED, DELETED, FLAGGED, SEEN, Incoming, Operation
+from mailsrv.store.keywords import forget_unused
+from mailsrv.store.values import ANSWERED, DELETED, FLAGGED, SEEN, Incoming, NamedFlags, Operation
 from mailsrv.system.disk import Disk
 
 from tests.crash import store
@@ -198,7 +199,7 @@ def test_the_process_dies_anywhere(tmp_path, ground, operation):
             for name in ("index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm"):
                 (path / "accounts/bob" / name).unlink(missing_ok=True)
             account = reader(path, clock=FakeClock(LATER))
-            assert account.repair() == []
+            assert account.repair() == ([], [])
             compare_without_index(after, look(account))
         shutil.rmtree(path)
 
@@ -259,6 +260,47 @@ def test_what_was_told_is_there(tmp_path, ground):
     assert [seen["Archive/2026"][2][uid][0] for _, uid in moved] == ["appended 1", "appended 2"]
     assert [seen["Other"][2][new][0] for _, new in pairs] == INBOX[:3]
     assert texts(seen, "INBOX") == sorted(INBOX + DELIVERED)
+
+
+def name_another_keyword(account):
+    account.open("INBOX").store_flags(NumberSet([(2, 3)]), Operation.ADD, NamedFlags(0, ("new", "K1")))
+
+
+def forget_keywords(account):
+    inbox = account.open("INBOX")
+    forget_unused(inbox._index, inbox._key, 0)
+
+
+def keywords_of(account):
+    """The names that each message of INBOX has."""
+    rows, keywords = account.open("INBOX").named_rows(None, ("uid", "flags"))
+    return {uid: {name for mask, name in keywords if word & mask} for uid, word in rows}
+
+
+@pytest.mark.parametrize("operation", [name_another_keyword, forget_keywords])
+def test_keywords_when_bits_change_hands(tmp_path, ground, operation):
+    """All 55 are known and two are some message's; the process dies anywhere."""
+    shutil.copytree(ground, tmp_path / "full")
+    account = reader(tmp_path / "full")
+    account.open("INBOX").keyword_word([f"k{number}" for number in range(54)], create=True)
+    account.open("INBOX").store_flags(NumberSet([(2, 2)]), Operation.ADD, NamedFlags(0, ("k9",)))
+    finish(account)
+    del account
+    gc.collect()
+    before = {1: {"$Work"}, 2: {"k9"}, 3: set(), 4: set(), 5: set(), 6: set()}
+    after = before | {2: {"k9", "new", "k1"}, 3: {"new", "k1"}}
+    shutil.copytree(tmp_path / "full", tmp_path / "count")
+    steps = count_steps(tmp_path / "count", operation)
+    for kill_at in range(steps):
+        path = tmp_path / str(kill_at)
+        shutil.copytree(tmp_path / "full", path)
+        with pytest.raises(Killed):
+            operation(reader(path, Watched(kill_at)))
+        account = reader(path, clock=FakeClock(LATER))
+        assert keywords_of(account) in ([before, after] if operation is name_another_keyword else [before])
+        name_another_keyword(account)
+        assert keywords_of(account) == after
+        assert account.check() == []
 
 
 def test_a_file_that_fails_leaves_nothing(tmp_path, ground):

@@ -3,6 +3,8 @@
 import pytest
 
 from mailsrv.imapd.news import make_flag_lines, make_news
+from mailsrv.store.keywords import Table
+
 from tests.mailsrv.imapd.test_view import make
 
 
@@ -36,7 +38,7 @@ def test_with_qresync_flags_wait_behind_what_is_gone() -> None:
 
 def test_new_keywords_are_named_first() -> None:
     box, view = make(1)
-    box.keywords = lambda: [(256, "$Forwarded")]
+    box.keyword_table = lambda: Table(0, [(256, "$Forwarded")])
     box.flag(1, 257)
     view.sync()
     first, second, third = make_news(view, frozenset(), False).decode().splitlines()

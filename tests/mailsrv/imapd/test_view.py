@@ -10,6 +10,7 @@ from mailsrv.imap.answers import Refusal
 from mailsrv.imap.numbers import SAVED, NumberSet, SequenceSet
 from mailsrv.imapd.news import make_news
 from mailsrv.imapd.view import View
+from mailsrv.store.keywords import Table
 from mailsrv.store.values import EVERY_FLAG, Changes
 
 
@@ -49,8 +50,8 @@ class Box:
         vanished = NumberSet.of(uid for uid, at in self.gone.items() if at > since)
         return Changes(self.modseq, self.uidnext, flags, vanished)
 
-    def keywords(self):
-        return []
+    def keyword_table(self):
+        return Table(0, [])
 
     def share(self, uids):
         return uids

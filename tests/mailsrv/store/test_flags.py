@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailsrv.store.refusals import TooMany
-from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, KEYWORDS, SEEN, Operation
+from mailsrv.store.values import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Operation
 
 from tests.mailsrv.store.ground import Ground, rows, uids
 
@@ -74,44 +73,6 @@ def test_counters_follow(tmp_path_factory, steps):
         status = box.status()
         assert status.unseen == sum(not word & SEEN for word in model.values())
         assert status.deleted == sum(bool(word & DELETED) for word in model.values())
-
-
-def test_keywords_have_bits_in_any_letters(box):
-    work = box.keyword_bit("$Work", create=True)
-    assert work == 1 << 8
-    assert box.keyword_bit("$WORK") == work and box.keyword_bit("other") == 0
-    assert box.keyword_bit("other", create=True) == 1 << 9
-    assert box.keywords() == [(1 << 8, "$Work"), (1 << 9, "other")]
-    box.store_flags(uids(1), Operation.ADD, work | SEEN)
-    assert flags_of(box)[0] == work | SEEN
-
-
-def test_there_are_so_many_keywords(box):
-    masks = [box.keyword_bit(f"k{number}", create=True) for number in range(KEYWORDS)]
-    assert len(set(masks)) == KEYWORDS and max(masks) == 1 << 62
-    box.store_flags(uids(1), Operation.REPLACE, sum(masks) | SEEN)
-    assert flags_of(box)[0] == sum(masks) | SEEN
-    with pytest.raises(TooMany):
-        box.keyword_bit("one more", create=True)
-
-
-def test_what_is_refused_leaves_no_keyword(box):
-    with pytest.raises(TooMany):
-        box.keyword_word([f"k{number}" for number in range(KEYWORDS + 1)], create=True)
-    assert box.keywords() == []
-    assert box.keyword_word(["a", "B"], create=True) == 3 << 8
-    assert box.keyword_word(["b", "unknown"]) == 2 << 8
-
-
-def test_keywords_go_with_a_copy(ground, box):
-    ground.reader.create("A")
-    target = ground.open("A")
-    target.keyword_bit("first", create=True)
-    word = box.keyword_bit("$Work", create=True)
-    box.store_flags(uids(1), Operation.ADD, word)
-    box.copy(uids(1, 2), target)
-    assert target.keywords() == [(1 << 8, "first"), (1 << 9, "$Work")]
-    assert flags_of(target) == [1 << 9, SEEN]
 
 
 def test_many_ranges_at_once(ground):

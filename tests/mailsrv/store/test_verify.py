@@ -44,8 +44,8 @@ def write(ground, statement, *values):
         ("UPDATE content SET copies = 9 WHERE id = 1", "content 1 counts 9 copies, and there are 2"),
         ("DELETE FROM content WHERE id = 2", "1 messages have no content"),
         ("UPDATE message SET size = 9 WHERE uid = 2", "INBOX: UID 2: its file has 3 octets, and had 9"),
-        ("INSERT INTO mailbox SELECT 99, '.gone', uidvalidity, uidnext, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1 FROM mailbox"
-         " LIMIT 1", ".gone: has rows, and is no mailbox"),
+        ("INSERT INTO mailbox SELECT 99, '.gone', uidvalidity, uidnext, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0 FROM"
+         " mailbox LIMIT 1", ".gone: has rows, and is no mailbox"),
     ],
 )  # fmt: skip
 def test_what_is_found_is_made_right(ground, statement, complaint):
