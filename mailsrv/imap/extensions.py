@@ -79,7 +79,7 @@ CAPABILITIES = (
     Capability("QUOTA=RES-STORAGE", ("quota",), _late),
     Capability("QUOTA=RES-MESSAGE", ("quota",), _late),
     Capability("QUOTASET", ("quotaset",), _late),
-    Capability("METADATA", ("metadata",), _late),
+    Capability("METADATA", ("metadata", "metadata-enable"), _late),
     Capability("METADATA-SERVER", ("metadata-server",), _late),
     Capability("LIST-METADATA", ("list-metadata",), _late),
     Capability("LIST-MYRIGHTS", ("list-myrights",), _late),

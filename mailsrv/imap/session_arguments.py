@@ -21,7 +21,10 @@ MAX_CAPABILITIES = 100  # in one ENABLE
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 # What ENABLE turns on (RFC 5161 section 3.1, RFC 9051 section 6.3.1, RFC 6855, RFC 7162, RFC 9586), as it is written.
-ENABLEABLE = {name.upper(): name for name in ("IMAP4rev2", "UTF8=ACCEPT", "CONDSTORE", "QRESYNC", "UIDONLY")}
+ENABLEABLE = {
+    name.upper(): name
+    for name in ("IMAP4rev2", "UTF8=ACCEPT", "CONDSTORE", "QRESYNC", "UIDONLY", "METADATA", "METADATA-SERVER")
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,9 @@ TAKEN: dict[type[Any], Callable[[State, Any], None]] = {
 # Commands that change what NOTIFY tells of mailboxes and values, and not of messages.
 OWN_NEWS = frozenset({"CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UNSUBSCRIBE", "SETACL", "DELETEACL", "SETMETADATA"})
 
+# Those that change values, or which can be seen, and what ENABLE METADATA tells of them.
+OWN_VALUES = frozenset({"DELETE", "RENAME", "SETACL", "DELETEACL", "SETMETADATA"})
+
 READ_ONLY = no("this mailbox is selected read-only", "READ-ONLY")
 
 
@@ -119,11 +122,16 @@ def perform(state: State, command: Command) -> Answer:
     if row.changes_mailbox and state.view is not None and state.view.read_only:
         return READ_ONLY
     name = name_of(row)
-    if state.notices is None or name not in OWN_NEWS:
-        return guard(state, lambda: ACTIONS[name](state, command), row.may_renumber)
+    notices, annotations = state.notices if name in OWN_NEWS else None, state.annotations
     # What others did is told before, so that what this command does need not be told to who gives it.
-    state.notices.look(state)
+    if annotations is not None:
+        annotations.look(state)
+    if notices is not None:
+        notices.look(state)
     answer = guard(state, lambda: ACTIONS[name](state, command), row.may_renumber)
-    state.notices.remember(state)
+    if notices is not None:
+        notices.remember(state)
+    if annotations is not None and name in OWN_VALUES:
+        annotations.remember(state)
     return answer
 

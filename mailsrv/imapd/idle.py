@@ -33,6 +33,8 @@ def look(state: State) -> None:
         guard(state, lambda: _look_for_files(view), renumber=not delays)
     if state.notices is not None:
         state.notices.look(state)
+    if state.annotations is not None:
+        state.annotations.look(state)
 
 
 def _look_for_files(view: View) -> Answer:
@@ -48,7 +50,7 @@ def listen(state: State) -> None:
         wanted.add(state.account)
         if state.view is not None:
             wanted.add(state.view.box.owner)
-    if state.notices is not None:
+    if state.notices is not None or state.idling and state.annotations is not None:
         wanted.update(state.mailboxes.owners())
     watched, state.watched = state.watched, frozenset(wanted)
     for account in wanted - watched:

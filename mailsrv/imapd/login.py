@@ -101,7 +101,7 @@ def make_library(house: House, account: str) -> Library:
 
 def unauthenticate(state: State, command: Command) -> Answer:
     """UNAUTHENTICATE: as before the login; TLS and compression stay (RFC 8437 section 3)."""
-    state.notices = None
+    state.notices = state.annotations = None
     idle.leave(state)
     state.drop()
     state.library = None

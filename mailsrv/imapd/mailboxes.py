@@ -11,6 +11,8 @@ from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.mailbox_arguments import Create, Delete, Rename, Subscribe
 from mailsrv.store.layout import SEPARATOR, normalize
+from mailsrv.store.values import INBOX
+from mailsrv.imapd.metadata import copy_values
 from mailsrv.imapd.state import State
 from mailsrv.imapd.telling import close_deleted
 
@@ -46,6 +48,8 @@ def rename(state: State, command: Command) -> Answer:
     assert isinstance(arguments, Rename)
     old, new = normalize(arguments.mailbox), normalize(arguments.new_name.removesuffix(SEPARATOR))
     state.mailboxes.rename(old, new)
+    if old == INBOX:
+        copy_values(state, INBOX, new)  # RFC 5464 section 4.1
     if state.rev2:
         state.send(responses.listed((), new, state.core.utf8, [responses.old_name(old, state.core.utf8)]))
     return ok("renamed")

@@ -7,6 +7,7 @@ Diagnostics: Refusal for what may not be changed or is too much; NoMailbox and N
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from mailsrv.imap import extended_responses
 from mailsrv.imap.answers import Answer, Refusal, bad, no, ok
@@ -110,6 +111,15 @@ def _set_of_mailbox(state: State, name: str, private: Changes, shared: Changes) 
             metadata.change(state.account, key, old)
             raise
     return place
+
+
+def copy_values(state: State, old: str, new: str) -> None:
+    """Give a mailbox of the account all values of another one, as far as there is room."""
+    own, metadata = state.mailboxes.own, state.house.metadata
+    values = metadata.values(state.account, own.find(old).mailboxid)
+    if values:
+        with suppress(TooMany):
+            metadata.change(state.account, own.find(new).mailboxid, values)
 
 
 def make_metadata(state: State, mailbox: str, entries: Iterable[str]) -> bytes:

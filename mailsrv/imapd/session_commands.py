@@ -13,14 +13,18 @@ from mailsrv.imap import responses
 from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import identity
+from mailsrv.imap.session_arguments import Enable
 from mailsrv.store.refusals import MailboxGone
+from mailsrv.imapd.annotations import Annotations
 from mailsrv.imapd.library import PREFIX
 from mailsrv.imapd.state import State
 
+_VALUES = frozenset({"METADATA", "METADATA-SERVER"})  # ask for word of values that change (RFC 5464 section 4.1)
+
 
 def noop(state: State, command: Command) -> Answer:
-    """NOOP and CHECK: look for new files; the news follow by themselves. Nothing makes them fail but a disk that does (RFC
-    9051 section 6.1.2)."""
+    """NOOP and CHECK: look for new files; the news follow by themselves. Nothing makes them fail but a disk that does
+    (RFC 9051 section 6.1.2)."""
     if state.view is not None:
         with suppress(MailboxGone):  # which is news, too
             state.view.box.refresh()
@@ -45,6 +49,11 @@ def compress(state: State, command: Command) -> Answer:
 
 def enable(state: State, command: Command) -> Answer:
     """ENABLE; the core keeps and tells what is on."""
+    arguments = command.arguments
+    assert isinstance(arguments, Enable)
+    if not _VALUES.isdisjoint(arguments.capabilities):
+        mailboxes = "METADATA" in state.core.enabled or "METADATA" in arguments.capabilities
+        state.annotations = Annotations(state, mailboxes)
     return ok("enabled")
 
 

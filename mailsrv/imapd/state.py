@@ -64,17 +64,25 @@ class Notices(Protocol):
     def fetch_new(self, state: "State", uids: NumberSet, /) -> None: ...
 
 
+class Annotations(Protocol):
+    """What ENABLE METADATA wants to be told (mailsrv.imapd.annotations)."""
+
+    def look(self, state: "State", /) -> None: ...
+    def remember(self, state: "State", /) -> None: ...
+
+
 class State:
     """One session.
 
     `account` is "" before login; `library` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
-    holds; `idling` is true during IDLE, `notices` what NOTIFY wants: both listen for the accounts `watched`. `ring`
-    wakes the session's thread while it waits for its client. `shown` is the session as `mailsrv who` shows it.
+    holds; `idling` is true during IDLE, `notices` what NOTIFY wants: both listen for the accounts `watched`.
+    `annotations` is what ENABLE METADATA wants. `ring` wakes the session's thread while it waits for its client.
+    `shown` is the session as `mailsrv who` shows it.
     """
 
     __slots__ = (
-        "_files", "_flush", "_waiting", "account", "core", "house", "idling", "library", "logins", "notices",
-        "peer", "refused", "ring", "shown", "tls", "upload", "view", "watched",
+        "_files", "_flush", "_waiting", "account", "annotations", "core", "house", "idling", "library", "logins",
+        "notices", "peer", "refused", "ring", "shown", "tls", "upload", "view", "watched",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -88,6 +96,7 @@ class State:
         self.idling = False
         self.watched: frozenset[str] = frozenset()
         self.notices: Notices | None = None
+        self.annotations: Annotations | None = None
         self.refused = 0
         self.shown: Shown | None = None
         self.logins = Logins(house, Visitor(peer.session_id, peer.kind, peer.client))

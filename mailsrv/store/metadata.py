@@ -13,7 +13,7 @@ import re
 from collections.abc import Container, Mapping
 
 from mailsrv.system.clock import Clock
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, Stamp
 from mailsrv.store.layout import Layout
 from mailsrv.store.refusals import TooMany
 from mailsrv.store.small_file import SmallFiles
@@ -41,6 +41,7 @@ class Metadata:
     """The files of all accounts; threads may share it. One per process."""
 
     def __init__(self, disk: Disk, data_dir: str, clock: Clock) -> None:
+        self._disk = disk
         self._data_dir = data_dir
         self._files: SmallFiles[dict[str, dict[str, bytes]]] = SmallFiles(
             disk, clock, parse_values, format_values, dict
@@ -50,6 +51,10 @@ class Metadata:
         """What an account keeps for a place, by entry; not to be changed."""
         values: Values = self._files.read(self._path(account))
         return values.get(place, {})
+
+    def stamp(self, account: str) -> Stamp | None:
+        """What tells one state of an account's values from another; None where it has none."""
+        return self._disk.stamp(self._path(account))
 
     def change(
         self, account: str, place: str, values: Mapping[str, bytes | None], alive: Container[str] | None = None
