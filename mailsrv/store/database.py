@@ -20,7 +20,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,14 +70,24 @@ class Schema:
 class Database:
     """One file and this process's connections to it, at most `most` at a time; whoever needs another one waits.
 
-    `lock_path` is a lock between processes, for a file that comes or goes.
+    `lock_path` is a lock between processes, for a file that comes or goes. `make_room` is called when there is no room
+    even to open the file, and says whether it made some.
     """
 
-    def __init__(self, disk: Disk, path: str, schema: Schema, lock_path: str, most: int = 4) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        path: str,
+        schema: Schema,
+        lock_path: str,
+        most: int = 4,
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.path = path
         self._disk = disk
         self._schema = schema
         self._lock_path = lock_path
+        self._make_room = make_room
         self._turns = threading.BoundedSemaphore(most)
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -117,7 +127,7 @@ class Database:
 
         False when another thread or process has done it already.
         """
-        with self._disk.lock(self._lock_path), self._lock:
+        with self._lock, self._disk.lock(self._lock_path):  # in the order of _take
             stamp = self._disk.stamp(self.path)
             if stamp is None or stamp.inode != damaged.inode:
                 return False
@@ -155,7 +165,13 @@ class Database:
                 self._forget()
             if self._idle:
                 return self._idle.pop(), self._inode
-            connection, self._inode = self._open()
+            try:
+                connection, self._inode = self._open()
+            except StorageFull:
+                # To look at it needs the log and its index, which are not there while nobody has it open.
+                if not self._make_room():
+                    raise
+                connection, self._inode = self._open()
             self._owner = os.getpid()
             return connection, self._inode
 
@@ -171,10 +187,30 @@ class Database:
 
     def _open(self) -> tuple[sqlite3.Connection, int]:
         """A connection, and the inode of its file."""
+        # Who opens a damaged file and then, at its first look, finds the log of the file that took its place, would
+        # write the pages of one into the other: nobody sets a file aside meanwhile.
+        with self._disk.lock(self._lock_path, shared=True):
+            self._make_file()
+            stamp = self._disk.stamp(self.path)
+            inode = stamp.inode if stamp else 0
+            connection, version = self._connect(inode)
+        if version != self._schema.version:
+            try:
+                version = self._bring(connection)
+            except sqlite3.Error as error:
+                raise self._explain(error, inode) from error
+        if version != self._schema.version:
+            connection.close()
+            raise StorageError(
+                f"{self.path}: has version {version}, and this program knows {self._schema.version}: use the program "
+                "that wrote it, or move the file away"
+            )
+        return connection, inode
+
+    def _connect(self, inode: int) -> tuple[sqlite3.Connection, int]:
+        """A connection that has looked at its file, and the version that it found there."""
         schema = self._schema
-        self._make_file()
-        stamp = self._disk.stamp(self.path)
-        inode = stamp.inode if stamp else 0
+        connection = None
         try:
             connection = sqlite3.connect(
                 self.path, timeout=schema.wait_seconds, isolation_level=None, check_same_thread=False
@@ -183,18 +219,11 @@ class Database:
             connection.execute(f"PRAGMA journal_size_limit = {_LOG_OCTETS}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {schema.checkpoint_pages}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if schema.durable else 'NORMAL'}")
-            version = _version(connection)
-            if version != schema.version:
-                version = self._bring(connection)
+            return connection, _version(connection)
         except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
             raise self._explain(error, inode) from error
-        if version != schema.version:
-            connection.close()
-            raise StorageError(
-                f"{self.path}: has version {version}, and this program knows {schema.version}: use the program that "
-                "wrote it, or move the file away"
-            )
-        return connection, inode
 
     def _bring(self, connection: sqlite3.Connection) -> int:
         """Make what an empty file is to have, or of an older file what it has not; gives its version then. One process
@@ -230,10 +259,11 @@ class Database:
             pass
 
     def _explain(self, error: sqlite3.Error, inode: int) -> StorageError:
-        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+        error_code = getattr(error, "sqlite_errorcode", 0)
+        code = error_code & _PRIMARY
         if code in _DAMAGE:
             return Damaged(f"{self.path}: {error}", inode)
-        if code == sqlite3.SQLITE_FULL:
+        if code == sqlite3.SQLITE_FULL or error_code == sqlite3.SQLITE_IOERR_SHMSIZE:
             return StorageFull(f"{self.path}: {error}; make room on its file system")
         return StorageError(f"{self.path}: {error}")
 

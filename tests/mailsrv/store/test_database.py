@@ -289,3 +289,52 @@ def test_a_new_log_survives_the_last_connection_to_the_old_file(tmp_path):
     assert os.stat(tmp_path / "x.sqlite3-wal").st_ino == log
     add(new, "three")
     assert words(make(tmp_path)) == ["three", "two"]
+
+
+def test_a_file_is_not_set_aside_while_another_one_opens_it(tmp_path, monkeypatch):
+    """Who opened the damaged file and then found the new one's log would take that log away when it is closed."""
+    path = tmp_path / "x.sqlite3"
+    path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(Damaged) as caught:
+        words(make(tmp_path))
+    connect, replacing = sqlite3.connect, []
+
+    def replace():
+        other = make(tmp_path)
+        other.set_aside(caught.value, str(tmp_path / "x.damaged"))
+        add(other, *"abcdefgh")
+        done.append(other)
+
+    def connect_and_be_replaced(*arguments, **more):
+        connection = connect(*arguments, **more)
+        if not replacing:
+            replacing.append(threading.Thread(target=replace))
+            replacing[0].start()
+            replacing[0].join(0.2)  # it waits for this one to have opened
+        return connection
+
+    done = []
+    monkeypatch.setattr(sqlite3, "connect", connect_and_be_replaced)
+    with pytest.raises(Damaged):
+        words(make(tmp_path))
+    replacing[0].join()
+    assert words(done[0]) == words(make(tmp_path)) == list("abcdefgh")
+    assert (tmp_path / "x.damaged").read_bytes() == b"garbage" * 1000
+
+
+def test_threads_that_find_the_damage_at_once_do_not_wait_for_each_other_for_ever(tmp_path):
+    """One sets the file aside, another one begins the new file: both need the same two locks."""
+    for _ in range(20):
+        (tmp_path / "x.sqlite3").write_bytes(b"garbage" * 1000)
+        with pytest.raises(Damaged) as caught:
+            words(make(tmp_path))
+        database = make(tmp_path)
+        database.set_aside(caught.value, str(tmp_path / "x.damaged"))
+        aside = threading.Thread(target=database.set_aside, args=(caught.value, str(tmp_path / "x.damaged")))
+        begin = threading.Thread(target=add, args=(database, "one"))
+        for thread in (aside, begin):
+            thread.start()
+        for thread in (aside, begin):
+            thread.join(60)
+            assert not thread.is_alive()
+        database.set_aside(Damaged("", os.stat(tmp_path / "x.sqlite3").st_ino), str(tmp_path / "x.damaged"))
