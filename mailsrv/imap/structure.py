@@ -12,7 +12,7 @@ Diagnostics: raises nothing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 
 from mailsrv.mail.address_list import MAX_ADDRESSES, ListedAddress, read_addresses
 from mailsrv.mail.mime import Part
@@ -48,27 +48,47 @@ def nstring(value: bytes | None) -> bytes:
 
 def envelope(header: bytes) -> bytes:
     """The ENVELOPE of the message with this header (with or without its empty line; CRLF or bare LF)."""
-    texts: dict[bytes, bytes] = {}
-    addresses: dict[bytes, list[ListedAddress]] = {}
+    values: dict[bytes, list[bytes]] = {}
     for match in _FIELDS.finditer(b"\n" + header):
-        name = match[1].lower()
-        if name in _ADDRESS_FIELDS:
-            listed = addresses.setdefault(name, [])
-            if len(listed) < MAX_ADDRESSES:
-                listed += read_addresses(match[2])
-        elif name not in texts:
-            texts[name] = unfold(match[2])
-    lists = []
+        values.setdefault(match[1].lower(), []).append(match[2])
+    return envelope_of(values, _list_addresses)
+
+
+def envelope_of(values: Mapping[bytes, Sequence[bytes]], listed: Callable[[bytes], tuple[int, bytes]]) -> bytes:
+    """The ENVELOPE of the message whose fields have these raw values, by their names in lower case, in the header's
+    order. `listed` does for one value what `list_addresses` does for its addresses."""
+    lists: dict[bytes, bytes] = {}
     for name in _ADDRESS_FIELDS:
-        known = addresses.get(name) or (addresses.get(b"from") if name in _FROM_INSTEAD else None)
-        lists.append(_address_list(known) if known else b"NIL")
+        octets = b""
+        if found := values.get(name):
+            count, octets = listed(found[0])
+            for value in found[1:]:
+                if count < MAX_ADDRESSES:
+                    more, further = listed(value)
+                    count, octets = count + more, octets + further
+        lists[name] = b"(%b)" % octets if octets else lists[b"from"] if name in _FROM_INSTEAD else b"NIL"
     return b"(%b %b %b %b %b)" % (
-        nstring(texts.get(b"date")),
-        nstring(texts.get(b"subject")),
-        b" ".join(lists),
-        nstring(texts.get(b"in-reply-to")),
-        nstring(texts.get(b"message-id")),
+        _first(values, b"date"),
+        _first(values, b"subject"),
+        b" ".join(lists.values()),
+        _first(values, b"in-reply-to"),
+        _first(values, b"message-id"),
     )
+
+
+def list_addresses(addresses: Sequence[ListedAddress]) -> tuple[int, bytes]:
+    """How many addresses these are, and their octets, without space between them (address-list of section 9, without
+    its parentheses)."""
+    return len(addresses), b"".join(map(_address, addresses))
+
+
+def _list_addresses(value: bytes) -> tuple[int, bytes]:
+    return list_addresses(read_addresses(value))
+
+
+def _first(values: Mapping[bytes, Sequence[bytes]], name: bytes) -> bytes:
+    found = values.get(name)
+    return string(unfold(found[0])) if found else b"NIL"
 
 
 def body_structure(part: Part, extended: bool) -> bytes:
@@ -106,16 +126,11 @@ def body_structure(part: Part, extended: bool) -> bytes:
     return octets + b")"
 
 
-def _address_list(addresses: Iterable[ListedAddress]) -> bytes:
-    """The addresses in parentheses, without space between them (address-list of section 9)."""
-    return b"(%b)" % b"".join(map(_address, addresses))
-
-
 def _address(address: ListedAddress) -> bytes:
-    local_part, domain = address.local_part, address.domain
+    name, route, local_part, domain = address
     if domain is not None:
         local_part, domain = local_part or _MISSING_LOCAL_PART, domain or _MISSING_DOMAIN
-    return b"(%b %b %b %b)" % (nstring(address.name), nstring(address.route), nstring(local_part), nstring(domain))
+    return b"(%b %b %b %b)" % (nstring(name), nstring(route), nstring(local_part), nstring(domain))
 
 
 def _parameters(parameters: Parameters) -> bytes:

@@ -11,7 +11,6 @@ import mmap
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
 
 from mailsrv.errors import StorageError
 from mailsrv.system.openfile import OpenFile
@@ -155,8 +154,7 @@ def _cut_blocks(blocks: Iterator[bytes], first: int, count: int) -> Iterator[byt
 
 def _slim(part: Part) -> Part:
     """A tree without what a sender can make large."""
-    return replace(
-        part,
+    return part._replace(
         type=b"multipart" if part.is_multipart else b"",
         subtype=b"",
         parameters=(),

@@ -9,7 +9,9 @@ Diagnostics: raises nothing.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mailsrv.mail.mime_header import unfold
 from mailsrv.mail.words import decode_field
@@ -32,8 +34,7 @@ _MAX_COMMENT_DEPTH = 100
 _MAX_UNUSUAL = 1 << 16  # octets of one field that are read word by word
 
 
-@dataclass(frozen=True, slots=True)
-class ListedAddress:
+class ListedAddress(NamedTuple):
     """One element of an address list. A group is several: its beginning has `local_part` (the group's name) and no
     `domain`, its end has neither. In an address neither is None; what the field lacks is empty."""
 
@@ -51,11 +52,12 @@ def read_addresses(value: bytes) -> list[ListedAddress]:
     text = unfold(value)
     found: list[ListedAddress] = []
     position = 0
+    length = len(text)
     unusual = _MAX_UNUSUAL
-    while position < len(text) and len(found) < MAX_ADDRESSES and unusual > 0:
+    while position < length and len(found) < MAX_ADDRESSES and unusual > 0:
         match = _USUAL.match(text, position)
         if match is None:
-            end = _Elements(found).read(text, position, min(position + unusual, len(text)))
+            end = _Elements(found).read(text, position, min(position + unusual, length))
             unusual -= end - position
             position = end
             continue
@@ -72,14 +74,22 @@ def read_addresses(value: bytes) -> list[ListedAddress]:
 def mailbox_key(value: bytes) -> bytes:
     """The sort key of FROM, TO and CC (RFC 5256 section 3): the local part of the first address of a raw value (of a
     group, its name), empty when there is none."""
-    addresses = read_addresses(value)
-    return addresses[0].local_part or b"" if addresses else b""
+    return first_mailbox(read_addresses(value))
 
 
 def display_key(value: bytes) -> str:
     """The sort key of DISPLAYFROM and DISPLAYTO (RFC 5957 sections 3 and 4): the decoded display name of the first
     address of a raw value, else the address, else its local part, else nothing."""
-    addresses = read_addresses(value)
+    return first_name(read_addresses(value))
+
+
+def first_mailbox(addresses: Sequence[ListedAddress]) -> bytes:
+    """`mailbox_key` of addresses that are read already."""
+    return addresses[0].local_part or b"" if addresses else b""
+
+
+def first_name(addresses: Sequence[ListedAddress]) -> str:
+    """`display_key` of addresses that are read already."""
     if not addresses:
         return ""
     first = addresses[0]

@@ -15,7 +15,7 @@ Diagnostics: raises nothing.
 """
 
 import mmap
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from mailsrv.mail.mime_header import (
@@ -38,6 +38,7 @@ MAX_ENCLOSED = 1 << 20  # octets of the headers of all enclosed messages that ar
 MAX_BOUNDARY = 998  # octets: RFC 2046 allows 70, and a line has no more than this
 MAX_LOOKALIKES = 10_000  # lines of a whole message that begin with a boundary and are none of their multipart
 _MAX_PEEK = 1 << 16  # octets in which a part's own boundary is looked for before the part is read
+_MAX_REMEMBERED = 200  # octets of a Content-Type that is worth remembering
 _MAX_PADDING = 200  # octets of white space behind a boundary
 
 Octets = bytes | memoryview | mmap.mmap
@@ -60,8 +61,7 @@ class Span(NamedTuple):
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A part, or a message as a whole. Names and words that compare without case are in lower case; other values are as
     sent, unfolded; what is absent is None. `header` counts its empty line and `body` follows it at once. `lines` is the
     number of line ends of the body of a text or message, 0 for other parts. A message's one element of `parts` is the
@@ -159,9 +159,7 @@ class _Reader:
         parameters: Parameters = ()
         kind = default
         if value := fields.get(b"type"):
-            kind = read_media_type(value) or _TEXT  # RFC 2045 section 5.2: what cannot be read is plain text
-            if b";" in value:
-                parameters = read_parameters(value)
+            kind, parameters = _read_usual_type(value) if len(value) <= _MAX_REMEMBERED else _read_type(value)
         parts: tuple[Part, ...] | None = ()
         lines = 0
         enclosed = None
@@ -281,6 +279,16 @@ class _Reader:
         lines = self._source.count(b"\n", body.offset, body.end) if kind is _TEXT else 0
         header = Span(body.offset, 0)
         return Part(*kind, (), None, None, b"7bit", None, None, (), None, header, body, lines, (), None)
+
+
+def _read_type(value: bytes) -> tuple[tuple[bytes, bytes], Parameters]:
+    """Type and subtype, and the parameters, of a Content-Type."""
+    kind = read_media_type(value) or _TEXT  # RFC 2045 section 5.2: what cannot be read is plain text
+    return kind, read_parameters(value) if b";" in value else ()
+
+
+# Most parts have one of a few types, with one of a few charsets.
+_read_usual_type = lru_cache(maxsize=256)(_read_type)
 
 
 def _read_disposition(value: bytes) -> tuple[bytes, Parameters]:

@@ -12,13 +12,15 @@ from html import unescape
 
 from mailsrv.mail.mime import Octets, Part, Span
 from mailsrv.mail.transfer import decode
-from mailsrv.mail.words import decode_text
+from mailsrv.mail.words import decode_text, reads_ascii
 
 MAX_CHARACTERS = 200  # section 3.3: servers should stop there, and must at 256
 _READ_PLAIN = 16384  # octets of a part, still encoded
 _READ_HTML = 131072  # style sheets come first
 _MAX_TEXT = 1000  # characters of plain text that a preview is made of
 _FIRST_HTML = 16384  # characters of HTML that mostly suffice
+_MOSTLY_ENOUGH = 300  # characters that make MAX_CHARACTERS without the space between them
+_AS_IT_IS = frozenset({b"7bit", b"8bit", b"binary"})
 _MAX_QUOTED = 8000  # with what is quoted before them
 _MAX_PARTS = 20  # texts that are tried before there is no preview
 
@@ -84,6 +86,11 @@ def _texts(part: Part) -> Iterator[Part]:
 def _read_text(octets: Octets, part: Part) -> str:
     """The preview of one part."""
     is_html = part.subtype == b"html"
+    if not is_html and part.encoding in _AS_IT_IS and reads_ascii(part.charset):
+        # Nothing to decode, most often: what a preview is made of is taken at once.
+        plain = bytes(octets[part.body.offset : part.body.offset + min(part.body.length, _MAX_QUOTED)])
+        if plain.isascii():
+            return _shorten(_choose(plain.decode()))
     beginning = Span(part.body.offset, min(part.body.length, _READ_HTML if is_html else _READ_PLAIN))
     decoded = b"".join(decode(octets, beginning, part.encoding))
     texts = decode_text([decoded], part.charset)
@@ -96,9 +103,25 @@ def _read_text(octets: Octets, part: Part) -> str:
         if len(shown) > _FIRST_HTML and sum(map(len, text.split())) < MAX_CHARACTERS:
             text = _strip_tags(shown)
     else:
-        text = "\n" + text[:_MAX_QUOTED].replace("\r\n", "\n")
+        text = _choose(text[:_MAX_QUOTED])
+    return _shorten(text)
+
+
+def _choose(text: str) -> str:
+    """What somebody wrote in a plain text, of its beginning: nothing quoted, unless there is nothing else."""
+    text = "\n" + text.replace("\r\n", "\n")
+    head = text[: _MAX_TEXT + 2]
+    if "\n>" in head or "\n|" in head or "\n--" in head:
         written = _QUOTED.sub("", _SIGNATURE.split(text, 1)[0])
-        text = _RULE.sub("", (written if written.strip() else text)[:_MAX_TEXT])
+        head = written if written.strip() else text
+    return _RULE.sub("", head[:_MAX_TEXT])
+
+
+def _shorten(text: str) -> str:
+    """The beginning of a text on one line, of what prints."""
+    head = " ".join(text[:_MOSTLY_ENOUGH].split())
+    if len(head) >= MAX_CHARACTERS and head.isprintable():
+        return head[:MAX_CHARACTERS].rstrip()
     text = " ".join(text.split())
     if not text.isprintable():
         text = " ".join(_UNPRINTED.sub("", text).split())

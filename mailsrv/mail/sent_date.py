@@ -8,14 +8,20 @@ Diagnostics: raises nothing.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
 
 from mailsrv.mail.mime_header import unfold
 
 _MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 _MONTH = rb"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _SEPARATOR = rb"(?:[ \t]*[-/.,][ \t]*|[ \t]+)"
+# What RFC 5322 section 3.3 makes of it, as nearly everybody does, and `unfold` leaves as it is.
+_USUAL = re.compile(
+    rb" ?(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4})"
+    rb" ([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]) ([+-])([01][0-9]|2[0-3])([0-5][0-9])(?: \([A-Za-z]{1,20}\))?\r?"
+)
 _DAY_MONTH_YEAR = re.compile(
     rb"([0-9]{1,2})" + _SEPARATOR + _MONTH + _SEPARATOR + rb"([0-9]{2,4})(?![0-9])", re.IGNORECASE
 )
@@ -48,8 +54,7 @@ _MAX_LENGTH = 200  # octets that are looked at
 _MAX_OFFSET = 24 * 60  # minutes
 
 
-@dataclass(frozen=True, slots=True)
-class SentDate:
+class SentDate(NamedTuple):
     """A moment: seconds since the epoch, and the minutes by which the sender's clock was before UTC."""
 
     seconds: int
@@ -64,6 +69,15 @@ class SentDate:
 
 def read_sent_date(value: bytes) -> SentDate | None:
     """Read the raw value of a Date field; None when there is no day in it that exists."""
+    if usual := _USUAL.fullmatch(value):
+        day_of_month, month, year, hour, minute, second, sign, zone_hours, zone_minutes = usual.groups()
+        known = _known_day(year, month, day_of_month)
+        if known is None:
+            return None
+        zone = int(zone_hours) * 60 + int(zone_minutes)
+        if sign == b"-":
+            zone = -zone
+        return SentDate(known * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second) - zone * 60, zone)
     text = unfold(value)[:_MAX_LENGTH]
     if b"(" in text:
         text = _COMMENT.sub(b" ", text)
@@ -99,6 +113,11 @@ def _find_day(text: bytes) -> tuple[int, bytes] | None:
     else:
         return None
     return None if day is None else (day, rest)
+
+
+@lru_cache(maxsize=512)
+def _known_day(year: bytes, month: bytes, day: bytes) -> int | None:
+    return _day(int(year), _MONTHS.index(month.lower()) + 1, int(day))
 
 
 def _day(year: int, month: int, day: int) -> int | None:

@@ -7,7 +7,6 @@ Diagnostics: raises nothing of its own; what the octets themselves raise passes 
 """
 
 import binascii
-import re
 from collections.abc import Iterator
 
 from mailsrv.mail.mime import Octets, Span
@@ -17,8 +16,6 @@ BLOCK = 1 << 16  # octets that are read at a time
 KNOWN = frozenset({b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable"})
 
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-# Space at the end of a line, which transport put there (section 6.7 rule 3).
-_SPACE_BEFORE_END = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
 _MAX_LINE = 4 * BLOCK  # octets of a line in quoted-printable that are kept together
 
 
@@ -78,6 +75,9 @@ def _decode_quoted_printable(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _decode_lines(lines: bytes) -> bytes:
-    if b" \r\n" in lines or b"\t\r\n" in lines or b" \n" in lines or b"\t\n" in lines:
-        lines = _SPACE_BEFORE_END.sub(b"", lines)
+    # Space at the end of a line was put there by transport (section 6.7 rule 3).
+    for end in (b"\r\n", b"\n"):
+        if b" " + end in lines or b"\t" + end in lines:
+            *ended, last = lines.split(end)
+            lines = end.join([*[line.rstrip(b" \t") for line in ended], last])
     return binascii.a2b_qp(lines)

@@ -66,6 +66,8 @@ for _name in (
     codecs.lookup(_name)
 
 _ENCODED_WORD = re.compile(rb"=\?([!-)+-<>@-~]{1,64})(?:\*[A-Za-z0-9-]{0,32})?\?([BbQq])\?([^?]*+)\?=")
+_ASCII = bytes(range(128))
+_SHIFTING = ("hz", "iso2022", "utf_7")  # in which what is before an octet changes it
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 
@@ -85,6 +87,13 @@ def codec_name(charset: bytes) -> str | None:
     except LookupError:  # a library out of reach
         return None
     return codec
+
+
+@lru_cache(maxsize=256)
+def reads_ascii(charset: bytes) -> bool:
+    """Whether each octet below 128 stands for itself in a charset, whatever is before it."""
+    codec = codec_name(charset)
+    return codec is None or not codec.startswith(_SHIFTING) and _ASCII.decode(codec, "replace") == _ASCII.decode()
 
 
 def decode_octets(octets: bytes, charset: bytes = b"") -> str:

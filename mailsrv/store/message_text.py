@@ -8,55 +8,27 @@ that a line break does not hide what stands on both sides of it.
 Diagnostics: raises nothing of its own; what the octets themselves raise passes through.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterator
 
 from mailsrv.mail.mime import Octets, Part, read_structure
 from mailsrv.mail.preview import strip_markup
 from mailsrv.mail.transfer import decode
-from mailsrv.mail.words import decode_field, decode_octets, decode_parameter
+from mailsrv.mail.words import decode_octets, decode_parameter
+from mailsrv.store.folding import fold, fold_letters, read_header
+from mailsrv.store.glance import glance
 
 MAX_HEADER = 1 << 20  # octets of one header that are read
 MAX_TEXT = 64 << 20  # characters of the text of one message, when nobody wants fewer
-
-_SPACE = re.compile(r"\s+")
-
-
-def fold(text: str) -> str:
-    """A text as it is searched in: without case (Unicode's full case folding, then NFC), and one space for white space,
-    none at its ends."""
-    return " ".join(fold_letters(text).split())
-
-
-def fold_needle(needle: str) -> str:
-    """A text as it is searched for: as `fold`, with a space at its ends where there was white space."""
-    return _SPACE.sub(" ", fold_letters(needle))
-
-
-def fold_letters(text: str) -> str:
-    """A text without case, its white space as it is."""
-    if text.isascii():
-        return text.lower().replace("\0", " ")
-    # Lone surrogates, which UTF-7 can bring, are no characters, and the index takes none.
-    text = text.encode("utf-8", "replace").decode().replace("\0", " ")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def read_header(octets: bytes) -> str:
-    """The text of a header as it stands: its fields unfolded and decoded, one a line."""
-    unfolded = octets
-    for end in (b"\r\n", b"\n"):
-        unfolded = unfolded.replace(end + b" ", b" ").replace(end + b"\t", b"\t")
-    if b"=?" not in unfolded and unfolded.isascii():
-        return unfolded.decode()
-    return "\n".join([decode_field(line) for line in unfolded.split(b"\n")])
 
 
 def read_texts(octets: Octets, most: int = MAX_TEXT) -> tuple[str, str, bool]:
     """The folded text of a message's header, that of its body, and whether these are whole: about `most` characters of
     each are read."""
-    structure = read_structure(octets)
+    return texts_of(octets, read_structure(octets), most)
+
+
+def texts_of(octets: Octets, structure: Part, most: int = MAX_TEXT) -> tuple[str, str, bool]:
+    """The same where the structure is known."""
     headers, headers_whole = _collect(_headers(octets, structure), most)
     bodies, bodies_whole = _collect(_bodies(octets, structure), most)
     return headers, bodies, headers_whole and bodies_whole
@@ -64,6 +36,8 @@ def read_texts(octets: Octets, most: int = MAX_TEXT) -> tuple[str, str, bool]:
 
 def holds(octets: Octets, needle: str, header: bool, body: bool) -> bool:
     """Whether the folded needle stands in the text of a message's header, or in that of its body, of those asked."""
+    if isinstance(octets, bytes) and (told := glance(octets, needle, header, body)) is not None:
+        return told
     structure = read_structure(octets)
     if header and _stands_in(_headers(octets, structure), needle):
         return True

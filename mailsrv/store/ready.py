@@ -11,28 +11,28 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from mailsrv.mail.address_list import display_key, mailbox_key
+from mailsrv.mail.address_list import first_mailbox, first_name, read_addresses
 from mailsrv.mail.base_subject import strip_subject
-from mailsrv.mail.mime import Octets, read_structure
+from mailsrv.mail.mime import Octets, Part, read_structure
 from mailsrv.mail.mime_header import FIELD_BODY, find_header_end, unfold
 from mailsrv.mail.preview import preview
 from mailsrv.mail.sent_date import SentDate, read_sent_date
 from mailsrv.mail.words import decode_field
-from mailsrv.imap.structure import body_structure, envelope
-from mailsrv.store.message_text import fold
+from mailsrv.imap.structure import body_structure, envelope_of, list_addresses
+from mailsrv.store.folding import fold
 from mailsrv.store.ready_tables import FIELDS, MAX_OCTETS
 
 MAX_HEADER = 1 << 20  # octets of a header in which fields are looked for
 _USUAL_HEADER = 1 << 16
 _MAX_KEY = 1000  # characters of what is sorted by
 _MAX_ADDRESS = 2000  # octets in which the first address of a field is looked for
+_MAX_REMEMBERED = 500  # octets of a field of addresses that is worth remembering
 _MAX_PARENTS = 500  # message ids that a message refers to: its nearest
 
 _FIELD = re.compile(rb"\n([!-9;-~]++)" + FIELD_BODY)
 # One as it stands, with the line end before it and without the one behind, and its name.
 _ANY_FIELD = re.compile(rb"(\n([!-9;-~]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*)")
 _MANY = 15  # names of fields
-_WANTED = re.compile(rb"\n(from|to|cc|bcc|subject|date|message-id|references|in-reply-to)" + FIELD_BODY, re.IGNORECASE)
 # (Python 3.11 does not step back out of a possessive repetition of groups that fail in their middle: none here.)
 _MESSAGE_ID = re.compile(r'<((?:"(?:[^"\\<>]|\\[^<>])*"|[^<>"\s@])+@[^<>\s]++)>')
 _QUOTES = re.compile(r'\\(.)|"')
@@ -94,20 +94,41 @@ UNREADABLE = Computed(
 )
 
 
+class _People(NamedTuple):
+    """What is kept of a field of addresses: how many there are and their octets in an ENVELOPE, the folded text, and
+    what the field is sorted by."""
+
+    addresses: int
+    listed: bytes
+    text: str
+    mailbox: str
+    name: str
+
+
 def compute(octets: Octets) -> Computed:
     """Everything that is kept of a message."""
-    structure = read_structure(octets)
+    return compute_of(octets, read_structure(octets))
+
+
+def compute_of(octets: Octets, structure: Part) -> Computed:
+    """The same where the structure is known."""
     size = structure.header.length
+    header = bytes(octets[: min(size, MAX_HEADER)])
     # All that is read below is among FIELDS, and most of a header is not.
-    kept = _pick_kept(bytes(octets[: min(size, MAX_HEADER)]))
+    kept: list[bytes] = []
     values: dict[bytes, list[bytes]] = {}
-    for match in _WANTED.finditer(b"\n" + kept):
-        values.setdefault(match[1].lower(), []).append(match[2])
+    for field, name in _ANY_FIELD.findall(b"\n" + header):
+        name = name.lower()
+        if name in FIELDS:
+            kept.append(field)
+            value = field[field.index(b":") + 1 :]
+            values.setdefault(name, []).append(value[:-1] if value.endswith(b"\r") else value)
+    fits = size <= MAX_HEADER
     ready = ReadyRow(
         size,
-        _bounded(envelope(kept)) if size <= MAX_HEADER else None,
+        _bounded(envelope_of(values, _listed)) if fits else None,
         _bounded(body_structure(structure, True)),
-        _bounded(kept) if size <= MAX_HEADER else None,
+        _bounded(_join_fields(kept, header)) if fits else None,
         preview(octets, structure),
     )
     dates = values.get(b"date")
@@ -134,16 +155,18 @@ def field_picker(names: Iterable[bytes], others: bool = False) -> Callable[[byte
             found = find(b"\n" + header)
         else:
             found = [field for field, name in _ANY_FIELD.findall(b"\n" + header) if name.lower() in wanted]
-        if not found:
-            return b""
-        octets: bytes = b"".join(found)[1:]
-        # Only a header that the end of the message cuts has a last line without an end.
-        return octets + (b"\n" if octets.endswith(b"\r") or b"\r\n" not in header else b"\r\n")
+        return _join_fields(found, header)
 
     return pick
 
 
-_pick_kept = field_picker(FIELDS)
+def _join_fields(found: Sequence[bytes], header: bytes) -> bytes:
+    """Fields of a header, each with the line end before it, as they stand."""
+    if not found:
+        return b""
+    octets = b"".join(found)[1:]
+    # Only a header that the end of the message cuts has a last line without an end.
+    return octets + (b"\n" if octets.endswith(b"\r") or b"\r\n" not in header else b"\r\n")
 
 
 def field_values(header: bytes, name: bytes) -> list[bytes]:
@@ -197,14 +220,16 @@ def _text(values: Sequence[bytes] | None) -> str:
 
 
 def _search_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject: str) -> SearchRow:
-    texts = [fold(_text(values.get(name)))[:MAX_OCTETS] for name in (b"from", b"to", b"cc", b"bcc")]
+    texts = [_people_text(values.get(name))[:MAX_OCTETS] for name in (b"from", b"to", b"cc", b"bcc")]
     return SearchRow(None if sent is None else sent.day, fold(subject)[:MAX_OCTETS], *texts)
 
 
 def _sort_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject: str) -> SortRow:
     subject = subject.partition("\n")[0][:_MAX_KEY]
     # The first of many recipients is all that is wanted.
-    first = {name: values[name][0][:_MAX_ADDRESS] if name in values else b"" for name in (b"from", b"to", b"cc")}
+    sender, recipient, cc = [
+        _people(values[name][0][:_MAX_ADDRESS]) if name in values else _NOBODY for name in (b"from", b"to", b"cc")
+    ]
     ids = _message_ids(values.get(b"message-id"))
     # References that are none count as missing (RFC 5256 section 3, REFERENCES).
     parents = _message_ids(values.get(b"references"))[-_MAX_PARENTS:] or _message_ids(values.get(b"in-reply-to"))[:1]
@@ -212,23 +237,43 @@ def _sort_row(values: dict[bytes, list[bytes]], sent: SentDate | None, subject: 
         sent=None if sent is None else sent.seconds,
         subject=fold(strip_subject(subject)),
         is_reply=int(is_reply(subject)),
-        from_mailbox=_mailbox(first[b"from"]),
-        to_mailbox=_mailbox(first[b"to"]),
-        cc_mailbox=_mailbox(first[b"cc"]),
-        from_name=_name(first[b"from"]),
-        to_name=_name(first[b"to"]),
+        from_mailbox=sender.mailbox,
+        to_mailbox=recipient.mailbox,
+        cc_mailbox=cc.mailbox,
+        from_name=sender.name,
+        to_name=recipient.name,
         message_id=ids[0] if ids else "",
         parents="\n".join(parents),
     )
 
 
-@lru_cache(maxsize=1024)
-def _mailbox(value: bytes) -> str:
-    """The key of FROM, TO and CC. Correspondents come again and again."""
-    return fold(mailbox_key(value).decode("utf-8", "replace"))[:_MAX_KEY] if value else ""
+def _read_people(value: bytes) -> _People:
+    addresses = read_addresses(value)
+    count, listed = list_addresses(addresses)
+    return _People(
+        count,
+        listed,
+        fold(decode_field(value)),
+        fold(first_mailbox(addresses).decode("utf-8", "replace"))[:_MAX_KEY],
+        fold(first_name(addresses))[:_MAX_KEY],
+    )
 
 
-@lru_cache(maxsize=1024)
-def _name(value: bytes) -> str:
-    """The key of DISPLAYFROM and DISPLAYTO."""
-    return fold(display_key(value))[:_MAX_KEY] if value else ""
+# Correspondents come again and again.
+_read_usual_people = lru_cache(maxsize=2048)(_read_people)
+_NOBODY = _People(0, b"", "", "", "")
+
+
+def _people(value: bytes) -> _People:
+    return _read_usual_people(value) if len(value) <= _MAX_REMEMBERED else _read_people(value)
+
+
+def _listed(value: bytes) -> tuple[int, bytes]:
+    people = _people(value)
+    return people.addresses, people.listed
+
+
+def _people_text(values: Sequence[bytes] | None) -> str:
+    if not values:
+        return ""
+    return _people(values[0]).text if len(values) == 1 else fold(_text(values))

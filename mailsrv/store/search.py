@@ -25,8 +25,9 @@ from mailsrv.store import index as index_tables
 from mailsrv.store import text_index, threads
 from mailsrv.store.database import Row
 from mailsrv.store.filling import Filler, read_octets
+from mailsrv.store.folding import fold
 from mailsrv.store.index import Index, MailboxRow, selections
-from mailsrv.store.message_text import MAX_HEADER, fold, holds
+from mailsrv.store.message_text import MAX_HEADER, holds
 from mailsrv.store.ready import field_values, header_of
 from mailsrv.store.ready_tables import FIELDS
 from mailsrv.store.refusals import MessageGone

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.search_keys import Among, And, Contains, HeaderContains, Key, Not, Or, Where
 from mailsrv.store import text_index
-from mailsrv.store.message_text import fold_needle
+from mailsrv.store.folding import fold_needle
 from mailsrv.store.search_budget import SearchLimit
 from mailsrv.store.search_condition import COLUMNS, TRUE, Condition, among, combine, holds, negate, possible, told
 from mailsrv.store.text_index import Candidates

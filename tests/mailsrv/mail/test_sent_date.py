@@ -129,3 +129,19 @@ PIECES = [
 def test_anything_has_a_date_or_none(value: bytes) -> None:
     found = read_sent_date(value)
     assert found is None or re.search(rb"[0-9]", value)
+
+
+@given(
+    st.integers(0, 32),
+    st.sampled_from("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()),
+    st.integers(0, 9999),
+    st.tuples(st.integers(0, 24), st.integers(0, 60), st.integers(0, 61)),
+    st.sampled_from(["+0000", "-0330", "+2359", "-2400", "+0060", "+1400 (CET)"]),
+)
+def test_the_usual_form_is_read_as_any_other(
+    day: int, month: str, year: int, time: tuple[int, int, int], zone: str
+) -> None:
+    hour, minute, second = time
+    rest = f"{day} {month} {year:04} {hour:02}:{minute:02}:{second:02} {zone}"
+    # Two spaces are not usual.
+    assert read_sent_date(f"Mon, {rest}".encode()) == read_sent_date(f"Mon,  {rest}".encode())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.mail.words import codec_name, decode_field, decode_octets, decode_parameter, decode_text
+from mailsrv.mail.words import codec_name, decode_field, decode_octets, decode_parameter, decode_text, reads_ascii
 
 CODECS = [
     (b"", None),
@@ -156,3 +156,13 @@ def test_parameters() -> None:
     wanted = {b"plain": "a b", b"word": "ü", b"raw": "ü", b"broken": "", b"absent": None}
     assert {name: decode_parameter(parameters, name) for name in wanted} == wanted
     assert decode_parameter(parameters[3:4], b"both") == "ü%zz"
+
+
+@pytest.mark.parametrize("charset", [b"", b"us-ascii", b"UTF-8", b"iso-8859-15", b"cp1251", b"koi8-r", b"nonsense"])
+def test_charsets_that_contain_ascii(charset: bytes) -> None:
+    assert reads_ascii(charset)
+
+
+@pytest.mark.parametrize("charset", [b"utf-7", b"utf-16", b"utf-16le", b"iso-2022-jp", b"hz", b"cp037"])
+def test_charsets_that_do_not(charset: bytes) -> None:
+    assert not reads_ascii(charset)

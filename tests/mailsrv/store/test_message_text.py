@@ -1,54 +1,13 @@
 """Texts of messages: what people read is found, whatever it was encoded in; what they do not see is not."""
 
 import base64
-import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.store.message_text import fold, fold_needle, holds, read_header, read_texts
+from mailsrv.store.message_text import holds, read_texts
 from tests.mailsrv.mail.messages import case_messages, mutated_messages
-
-
-@pytest.mark.parametrize(
-    ("text", "folded"),
-    [
-        ("Hello  World\r\n", "hello world"),
-        ("STRASSE Straße", "strasse strasse"),
-        ("E\u0301te\u0301", "été"),
-        ("ÉTÉ", "été"),
-        ("ΣΑΣ", "σασ"),
-        ("a\0b\u00a0c\u2003d", "a b c d"),
-        ("\ud800x", "?x"),
-        ("", ""),
-    ],
-)
-def test_folding(text, folded):
-    assert fold(text) == folded
-
-
-def test_a_needle_keeps_the_space_at_its_ends():
-    assert fold_needle("\t A  b\r\n") == " a b "
-
-
-@given(st.text(), st.text(), st.text())
-def test_what_was_put_in_is_found(before, needle, after):
-    needle = unicodedata.normalize("NFC", needle)
-    # Characters that combine with what stands beside them make another text.
-    text = f"{before} \n{needle}\n {after}"
-    if not unicodedata.combining((needle or "x")[0]) and not unicodedata.combining((after or "x")[0]):
-        assert fold_needle(needle).strip() in fold(text)
-
-
-def test_a_header_is_decoded():
-    header = b"Subject: =?utf-8?q?J=C3=BCrgen?=\r\n =?utf-8?q?_x?=\r\nFrom: caf\xc3\xa9\r\nTo: \xe9\r\n\r\n"
-    assert [line.strip() for line in read_header(header).splitlines()][:3] == [
-        "Subject: Jürgen x",
-        "From: café",
-        "To: é",
-    ]
-    assert read_header(b"A: b\r\n\tc\r\n") == "A: b\tc\r\n"
 
 
 PARTS = (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailsrv.errors import StorageError
 from mailsrv.store import text_index
 from mailsrv.store.filling import MAX_INDEXED
-from mailsrv.store.message_text import fold, fold_needle
+from mailsrv.store.folding import fold, fold_needle
 from mailsrv.store.text_index import NOTHING_COVERED, TextIndex, Texts, Where
 from mailsrv.system.disk import Disk
 from tests.house.manual import find_tags
