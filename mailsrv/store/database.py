@@ -108,6 +108,17 @@ class Database:
                 self._give_back(connection, inode)
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One state of the file, for several statements that change nothing. Short: the log grows meanwhile."""
+        with self._connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, taken back when it raises. The block asks its own connection
         only: it has one of few."""

@@ -1,5 +1,6 @@
 """mailsrv verify: silent and 0, or a line for each fault and 1; --repair."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,48 @@ def test_an_account_without_mail(data: Path, capsys: pytest.CaptureFixture[str])
 def test_nobody_has_mail(tmp_path: Path) -> None:
     (tmp_path / "mail.toml").write_text(f'hostname = "mail.example.org"\ndata_dir = "{tmp_path}/data"\n')
     assert run(tmp_path) == 0
+
+
+def spoil(data: Path) -> str:
+    (path,) = (data / "data/accounts/bob/cur").iterdir()
+    path.chmod(0o600)
+    path.write_bytes(b"y")
+    return path.name
+
+
+def test_files_are_read_unless_it_is_to_be_quick(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readers = Readers(Disk(), f"{data}/data", SystemClock(), "h")
+    while readers.filler("bob").work():
+        pass
+    name = spoil(data)
+    assert run(data, "--quick") == 0
+    assert run(data) == 1
+    assert capsys.readouterr().out.startswith(f"bob: INBOX: UID 1: its file cur/{name} has the checksum ")
+    assert run(data, "--repair", "--quick") == 0
+    assert capsys.readouterr().out == ""
+    assert run(data, "--repair") == 0
+    assert capsys.readouterr().out.endswith("; it is UID 2 now\n")
+    assert run(data) == 0
+
+
+def test_a_bar_on_a_terminal(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert run(data, "--repair") == 0
+    assert "alice, repair" in terminal.getvalue() and "bob " in terminal.getvalue()
+    assert "0/1" in terminal.getvalue() and terminal.getvalue().endswith(" \r")
+
+
+def test_a_damaged_index(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path = data / f"data/accounts/bob/index.sqlite3{suffix}"
+        path.unlink(missing_ok=True)
+    (data / "data/accounts/bob/index.sqlite3").write_bytes(b"no database at all" * 300)
+    assert run(data) == 1
+    assert run(data, "--repair") == 0
+    assert "set aside as" in capsys.readouterr().out
+    assert run(data) == 0
