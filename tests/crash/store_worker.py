@@ -26,7 +26,7 @@ def work(data_dir, number, rounds):
         uids, modseq, _ = box.view()
         some = NumberSet.of(dice.sample(list(uids), min(len(uids), 3)))
         trash = NumberSet.of(uid for uid in some if is_trash(box, uid))
-        step = dice.randrange(9)
+        step = dice.randrange(10)
         if step == 0:
             text = f"keep {number}.{turn}"
             append(box, text, dice.choice((0, SEEN)))
@@ -47,9 +47,20 @@ def work(data_dir, number, rounds):
             box.expunge(trash)
         elif step == 7:
             account.tidy(5)
+        elif step == 8:
+            come_and_go(account, f"T{number}", turn)
         else:
             box.changes(modseq - 3)
             account.subscribe(f"name {turn % 3}", bool(turn % 2))
+
+
+def come_and_go(account, name, turn):
+    """A mailbox of this worker's own, with a message in it, is made or deleted."""
+    if any(line.name == name and line.exists for line in account.mailboxes()):
+        account.delete(name)
+    else:
+        account.create(name)
+        append(account.open(name), f"trash {name} {turn}")
 
 
 def is_trash(box, uid):

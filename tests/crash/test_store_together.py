@@ -50,6 +50,22 @@ def test_at_once(data_dir):
     assert sorted(judge(data_dir, told)) == sorted(told)
 
 
+def test_verify_has_no_complaints_beside_them(data_dir):
+    """Whatever others are doing just now is no fault, nor does a repair beside them change anything."""
+    workers = [start(data_dir, number, 40) for number in range(2)]
+    account = reader(data_dir, clock=SystemClock())
+    looks = 0
+    while any(worker.poll() is None for worker in workers):
+        assert account.check(quick=looks % 2 == 1) == []
+        if looks % 5 == 4:
+            assert account.repair() == ([], [])
+        looks += 1
+    told = [line for worker in workers for line in worker.communicate(timeout=100)[0].splitlines()]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert looks > 2
+    judge(data_dir, told)
+
+
 def test_some_are_killed(data_dir):
     told = []
     for turn in range(3):
