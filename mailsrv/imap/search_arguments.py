@@ -1,17 +1,19 @@
 """SEARCH, SORT, THREAD and ESEARCH with their options (RFC 9051 section 6.4.4, RFC 4731, RFC 5182, RFC 5256, RFC 5957,
 RFC 5267 section 3, RFC 7377, RFC 9394).
 
-Diagnostics: readers raise GrammarError with what was expected, and Refusal for a charset that is not read here.
+Diagnostics: readers raise GrammarError with what was expected, and Refusal for a charset that is not read here; where
+the result was to be saved, `refused` tells that instead, for it changes what is saved (RFC 9051 section 6.4.4.1).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from mailsrv.imap.answers import Refusal, bad
+from mailsrv.imap.answers import Refusal, Status, Word, bad
 from mailsrv.imap.mailbox_filters import FilterKind, MailboxFilter, read_filter
 from mailsrv.imap.partial import PartialRange, read_partial_range
 from mailsrv.imap.search_grammar import read_keys
-from mailsrv.imap.search_keys import Key
+from mailsrv.imap.search_keys import Everything, Key
 from mailsrv.imap.situation import Situation
 from mailsrv.imap.tokens import Cursor
 
@@ -33,11 +35,13 @@ class Returns:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """SEARCH and UID SEARCH. `returns` is None where the client did not say: SEARCH or ESEARCH ALL is the answer."""
+    """SEARCH and UID SEARCH. `returns` is None where the client did not say: SEARCH or ESEARCH ALL is the answer.
+    `refused`: the answer where the result was to be saved and the keys cannot be read; so in the others below."""
 
     key: Key
     returns: Returns | None = None
     uid: bool = False
+    refused: Status | None = None
 
 
 class SortKey(Enum):
@@ -72,6 +76,7 @@ class Sort:
     key: Key
     returns: Returns | None = None
     uid: bool = False
+    refused: Status | None = None
 
 
 class Algorithm(Enum):
@@ -99,6 +104,7 @@ class Esearch:
     sources: tuple[MailboxFilter, ...]
     key: Key
     returns: Returns | None = None
+    refused: Status | None = None
 
 
 _SORT_KEYS = {key.value: key for key in SortKey}
@@ -112,8 +118,20 @@ def read_search(cursor: Cursor, situation: Situation, uid: bool = False) -> Sear
     """SEARCH [RETURN (...)] [CHARSET charset] keys."""
     cursor.expect_space("a search key")
     returns = _try_returns(cursor)
-    key = _read_program(cursor, situation)
-    return Search(key, returns, uid)
+    key, refused = _read_saved(_read_program, cursor, situation, returns)
+    return Search(key, returns, uid, refused)
+
+
+def _read_saved(
+    read: Callable[[Cursor, Situation], Key], cursor: Cursor, situation: Situation, returns: Returns | None
+) -> tuple[Key, Status | None]:
+    """The keys of a search, or why they are refused where the result was to be saved."""
+    try:
+        return read(cursor, situation), None
+    except Refusal as refusal:
+        if returns is None or not returns.save or refusal.status.word is not Word.NO:
+            raise
+        return Everything(), refusal.status
 
 
 def _read_program(cursor: Cursor, situation: Situation) -> Key:
@@ -164,8 +182,8 @@ def read_sort(cursor: Cursor, situation: Situation, uid: bool = False) -> Sort:
     cursor.expect_space("a list of criteria")
     returns = _try_returns(cursor)
     criteria = cursor.expect_list(_read_criterion, "criteria", MAX_CRITERIA)
-    key = _read_criteria_of_messages(cursor, situation)
-    return Sort(criteria, key, returns, uid)
+    key, refused = _read_saved(_read_criteria_of_messages, cursor, situation, returns)
+    return Sort(criteria, key, returns, uid, refused)
 
 
 def _read_criterion(cursor: Cursor) -> Criterion:
@@ -201,7 +219,8 @@ def read_esearch(cursor: Cursor, situation: Situation) -> Esearch:
         sources = cursor.expect_list(_read_source, "filters", MAX_SOURCES)
         cursor.expect_space("a search key")
     returns = _try_returns(cursor)
-    return Esearch(sources, _read_program(cursor, situation), returns)
+    key, refused = _read_saved(_read_program, cursor, situation, returns)
+    return Esearch(sources, key, returns, refused)
 
 
 def _read_source(cursor: Cursor) -> MailboxFilter:

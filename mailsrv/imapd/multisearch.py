@@ -44,7 +44,7 @@ def esearch(state: State, command: Command) -> Status:
         state.use_modseqs()
     budget = ToldBudget(state, command.tag)
     if selected:
-        with saving(state, returns):
+        with saving(state, arguments):
             _search_selected(state, command.tag, arguments, budget)
     for name in _find_names(state, sources):
         if not (selected and name == state.selected.box.name):

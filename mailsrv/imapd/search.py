@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from mailsrv.errors import StorageError
 from mailsrv.imap import responses
-from mailsrv.imap.answers import Status, ok
+from mailsrv.imap.answers import Refusal, Status, Word, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.numbers import EMPTY, NumberSet
-from mailsrv.imap.search_arguments import Returns, Search
+from mailsrv.imap.search_arguments import Esearch, Returns, Search, Sort
 from mailsrv.imap.search_keys import Among, And, Key, Modified, Not, Or
 from mailsrv.store.numbering import Uids, pick
 from mailsrv.store.opened import OpenMailbox
@@ -37,7 +37,7 @@ def search(state: State, command: Command) -> Status:
     arguments = command.arguments
     assert isinstance(arguments, Search)
     returns = arguments.returns
-    with saving(state, returns):
+    with saving(state, arguments):
         if has_modseq(arguments.key):
             state.use_modseqs()
         view = state.selected
@@ -114,11 +114,16 @@ def has_modseq(key: Key) -> bool:
 
 
 @contextmanager
-def saving(state: State, returns: Returns | None) -> Iterator[None]:
-    """Where the result was to be saved and there is none, `$` means nothing afterwards (RFC 9051 section 6.4.4.1)."""
+def saving(state: State, arguments: Search | Sort | Esearch) -> Iterator[None]:
+    """Where the result was to be saved and there is none, `$` means nothing afterwards (RFC 9051 section 6.4.4.1).
+    Raises Refusal where there will be none."""
     try:
+        if arguments.refused is not None:
+            raise Refusal(arguments.refused)
         yield
-    except (StoreRefusal, StorageError):
-        if returns is not None and returns.save:
-            state.selected.saved = EMPTY
+    except (StoreRefusal, StorageError, Refusal) as error:
+        # BAD leaves it as it is.
+        if arguments.returns is not None and arguments.returns.save:
+            if not isinstance(error, Refusal) or error.status.word is Word.NO:
+                state.selected.saved = EMPTY
         raise

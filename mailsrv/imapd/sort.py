@@ -24,7 +24,7 @@ def sort(state: State, command: Command) -> Status:
     arguments = command.arguments
     assert isinstance(arguments, Sort)
     returns = arguments.returns
-    with saving(state, returns):
+    with saving(state, arguments):
         if has_modseq(arguments.key):
             state.use_modseqs()
         view = state.selected

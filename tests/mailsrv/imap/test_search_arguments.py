@@ -96,3 +96,18 @@ def test_no_charset_where_utf_8_is_enabled() -> None:
     assert complain("SEARCH", b"CHARSET UTF-8 ALL", "UTF8=ACCEPT").startswith("BAD CHARSET is not used")
     assert read("SEARCH", b"CHARSET UTF-8 ALL", "IMAP4REV2") == Search(ALL)
     assert read("SORT", b"(DATE) UTF-8 ALL", "UTF8=ACCEPT") == Sort((Criterion(SortKey.DATE),), ALL)
+
+
+@pytest.mark.parametrize(
+    ("verb", "text"),
+    [
+        ("SEARCH", b"RETURN (SAVE) CHARSET X-NONE ALL"),
+        ("SEARCH", b'RETURN (MIN SAVE) FROM "\xff"'),
+        ("UID SORT", b"RETURN (SAVE) (DATE) X-NONE ALL"),
+        ("ESEARCH", b"RETURN (SAVE) CHARSET X-NONE ALL"),
+    ],
+)
+def test_a_refusal_of_what_was_to_be_saved_reaches_floor_4(verb: str, text: bytes) -> None:
+    arguments = read(verb, text)
+    assert isinstance(arguments, Search | Sort | Esearch)
+    assert arguments.refused is not None and str(arguments.refused.code).startswith("BADCHARSET")
