@@ -210,7 +210,7 @@ class _KnownSenders(Senders):
     """Who has written before, as far as the file can be read; a question leaves nothing in it."""
 
     def __init__(self, disk: Disk, config: Config, clock: Clock, traces: Traces) -> None:
-        super().__init__(disk, config.data_dir, config.greylist, clock, _Silence())
+        super().__init__(disk, config.data_dir, config.greylist, clock, _Silence(), read_only=True)
         self._file = f"{config.data_dir}/{FILE}"
         self._door = disk
         self._traces = traces
@@ -231,16 +231,6 @@ class _KnownSenders(Senders):
 
     def passed(self, network: str, domain: str) -> None:
         """Nothing is written."""
-
-    def _begin(self, triplet: bytes, now: int) -> None:
-        """Nothing is written."""
-
-    def _write_pair(self, table: str, pair: tuple[str, str], now: int, triplet: bytes = b"") -> None:
-        """Nothing is written."""
-
-    def _set_aside(self, damaged: StorageError) -> str:
-        """A damaged file stays where it is."""
-        return ""
 
     def _is_there(self) -> bool:
         """Whether there is a file with something in it: asking for one that is missing would make it."""

@@ -83,7 +83,10 @@ def network_of(client: str) -> str:
 
 
 class Senders:
-    """The file as one process sees it. Threads may share it; nothing is opened before the first question."""
+    """The file as one process sees it. Threads may share it; nothing is opened before the first question.
+
+    `read_only`: a question leaves nothing in the file, and a damaged one where it is.
+    """
 
     @classmethod
     def from_config(cls, config: Config, disk: Disk, clock: Clock, log: Log) -> "Senders | None":
@@ -92,7 +95,10 @@ class Senders:
             return None
         return cls(disk, config.data_dir, config.greylist, clock, log)
 
-    def __init__(self, disk: Disk, data_dir: str, settings: GreylistConfig, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, disk: Disk, data_dir: str, settings: GreylistConfig, clock: Clock, log: Log, read_only: bool = False
+    ) -> None:
+        self._read_only = read_only
         self._database = Database(disk, f"{data_dir}/{FILE}", _SCHEMA, f"{data_dir}/{LOCK}")
         self._settings = settings
         self._keep_seconds = settings.keep_days * _DAY
@@ -183,6 +189,8 @@ class Senders:
         return -_DAY <= now - last <= self._keep_seconds
 
     def _begin(self, triplet: bytes, now: int) -> None:
+        if self._read_only:
+            return
         with self._database.write() as connection:
             # What another process wrote since we looked stays, unless it does not count any more.
             row = connection.execute(
@@ -193,6 +201,8 @@ class Senders:
             connection.execute("DELETE FROM triplets WHERE id <= ?", ((row or 0) - TRIPLETS,))
 
     def _write_pair(self, table: str, pair: tuple[str, str], now: int, triplet: bytes = b"") -> None:
+        if self._read_only:
+            return
         with self._database.write() as connection:
             row = connection.execute(
                 f"INSERT OR REPLACE INTO {table} (network, domain, last) VALUES (?, ?, ?)", (*pair, now)
@@ -210,7 +220,7 @@ class Senders:
             now = self._clock.monotonic()
             text = str(error)
             path = self._database.path
-            if isinstance(error, Damaged) and now >= self._set_aside_at:
+            if isinstance(error, Damaged) and not self._read_only and now >= self._set_aside_at:
                 self._set_aside_at = now + _QUIET_SECONDS
                 text += self._set_aside(error)
                 self._quiet_until = -math.inf

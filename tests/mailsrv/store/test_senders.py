@@ -30,8 +30,9 @@ class Place:
         self.log = FakeLog()
         self.senders = self.again()
 
-    def again(self):
-        return Senders(Disk(), str(self.path), GreylistConfig(enabled=True), self.clock, self.log)
+    def again(self, read_only=False):
+        settings = GreylistConfig(enabled=True)
+        return Senders(Disk(), str(self.path), settings, self.clock, self.log, read_only=read_only)
 
     def rows(self, table):
         connection = sqlite3.connect(self.path / room.FILE)
@@ -273,6 +274,25 @@ def test_trouble_is_told_once_a_minute(place):
                 question()
         place.clock.advance(60)
     assert len(place.log.named("storage")) == 2
+
+
+def test_read_only_leaves_everything_as_it_is(place):
+    place.senders.seen(*TRIPLET)
+    place.clock.advance(DELAY + 1)
+    before = place.rows("triplets"), place.rows("came_back"), place.rows("passed_dmarc")
+    reader = place.again(read_only=True)
+    assert reader.seen(NET, "new@far.example", "alice@example.org") == 0.0
+    assert reader.seen(*TRIPLET) == DELAY + 1
+    reader.passed(NET, "far.example")
+    assert (place.rows("triplets"), place.rows("came_back"), place.rows("passed_dmarc")) == before
+
+
+def test_read_only_leaves_a_damaged_file_where_it_is(place):
+    (place.path / room.FILE).write_bytes(b"garbage" * 1000)
+    reader = place.again(read_only=True)
+    with pytest.raises(StorageError, match="not a database"):
+        reader.seen(*TRIPLET)
+    assert (place.path / room.FILE).read_bytes() == b"garbage" * 1000
 
 
 def test_what_cannot_be_set_aside_is_left_and_told(place):
