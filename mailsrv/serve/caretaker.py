@@ -51,6 +51,7 @@ class Caretaker:
         self._noted: set[str] = set()
         self._untidy: dict[str, float] = {}  # when each was heard of last (monotonic)
         self._stopping = False
+        self._over = threading.Event()  # the same, for a pause that no news are to end
 
     def note(self, accounts: Iterable[str]) -> None:
         """Something happened in these accounts."""
@@ -64,13 +65,14 @@ class Caretaker:
         """Begin nothing more."""
         with self._changed:
             self._stopping = True
+            self._over.set()
             self._changed.notify()
 
     def run(self) -> None:
         """Work until `stop`."""
         while not self._stopping:
             self.work(self._wait())
-            self._pause()
+            self._over.wait(PAUSE_SECONDS)
 
     def _wait(self) -> set[str]:
         """Wait for news, or until an account has been quiet for long enough."""
@@ -79,11 +81,6 @@ class Caretaker:
                 self._changed.wait(QUIET_SECONDS if self._untidy else None)
             noted, self._noted = self._noted, set()
         return noted
-
-    def _pause(self) -> None:
-        with self._changed:
-            if not self._stopping:
-                self._changed.wait_for(lambda: self._stopping, PAUSE_SECONDS)
 
     def work(self, noted: Iterable[str]) -> None:
         """One round: a step for each account that was noted, then for each that has been quiet. What has more to do is

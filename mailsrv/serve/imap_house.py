@@ -24,13 +24,17 @@ from mailsrv.serve.watch import Watch
 from mailsrv.serve.worker import WorkerContext
 
 
-def build_imap_house(context: WorkerContext, watch: Watch, wait: Callable[[float], None]) -> House:
-    """Everything that a session of this process may use; `wait` lets a session's thread sleep."""
+def build_imap_house(
+    context: WorkerContext, watch: Watch, wait: Callable[[float], None], socket: str = ""
+) -> House:
+    """Everything that a session of this process may use; `wait` lets a session's thread sleep, `socket` is where
+    `watch` listens."""
     config, clock = context.config, context.clock
     disk = Disk()
     checks = Slots(f"{config.data_dir}/run/argon2", os.cpu_count() or 1, PASSWORD_WAIT, clock)
     passwords = Passwords(checks, [account.password_hash for account in config.accounts])
     announcer = Announcer(f"{config.data_dir}/{WATCH}", disk, clock, Waker())
+    announcer.own = (socket, watch.tell)
     directory = Directory.from_config(config)
     quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     return House(

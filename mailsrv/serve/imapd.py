@@ -50,8 +50,9 @@ class Imapd(Daemon):
 def build(context: WorkerContext) -> Imapd:
     """The Service of an IMAP worker (see serve/worker.py)."""
     drain = Drain()
-    watch = Watch(Watcher(f"{context.config.data_dir}/{WATCH}", Disk()))
-    house = build_imap_house(context, watch, drain.wait)
+    watcher = Watcher(f"{context.config.data_dir}/{WATCH}", Disk())
+    watch = Watch(watcher)
+    house = build_imap_house(context, watch, drain.wait, watcher.path)
     ids = QueueIds(context.clock, context.slot)
     most = context.config.limits.imap_connections
     kind = Kind(most, lambda socket: ImapSession(context, house, drain, ids.new(), socket), _FULL)

@@ -38,7 +38,7 @@ class Watch:
         self._part = 0
 
     def enter(self, account: str, ring: Ring) -> None:
-        """Ring when the account's mailboxes change. The ring is called by the watching thread and must not wait."""
+        """Ring when the account's mailboxes change. The ring is called by any thread and must not wait."""
         with self._lock:
             self._rings.setdefault(account, set()).add(ring)
 
@@ -59,17 +59,23 @@ class Watch:
     def listen(self) -> None:
         """Wait for one announcement, or for the time when the next part is to look for itself."""
         accounts = self._announcements.changed(self._wait_seconds)
+        if accounts:
+            self.tell(accounts)
+            return
         with self._lock:
-            if accounts:
-                rings = [ring for account in accounts for ring in self._rings.get(account, ())]
-            else:
-                self._part = (self._part + 1) % _PARTS
-                everybody = [ring for rings in self._rings.values() for ring in rings]
-                rings = [ring for ring in everybody if hash(ring) % _PARTS == self._part]
+            self._part = (self._part + 1) % _PARTS
+            everybody = [ring for rings in self._rings.values() for ring in rings]
+            rings = [ring for ring in everybody if hash(ring) % _PARTS == self._part]
         for ring in rings:
             ring()
-        if accounts:
-            self.told(accounts)
+
+    def tell(self, accounts: set[str]) -> None:
+        """Ring for these accounts; what this process announces itself comes here straight."""
+        with self._lock:
+            rings = [ring for account in accounts for ring in self._rings.get(account, ())]
+        for ring in rings:
+            ring()
+        self.told(accounts)
 
     def stop(self) -> None:
         """Ring no more."""

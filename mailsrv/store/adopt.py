@@ -108,13 +108,15 @@ def refresh(index: Index, key: Key, settle: bool = False, force: bool = False) -
 @contextmanager
 def own_change(index: Index, writing: Writing, mailbox: MailboxRow) -> Iterator[None]:
     """What the block changes in the mailbox's cur/ is our own: it is no reason to read the directory again, unless it
-    was to be read before. Somebody else's change within the same moment is found by the next `settle`."""
+    was to be read before. `mailbox` was read within the transaction. Somebody else's change within the same moment is
+    found by the next `settle`."""
     path = f"{index.path(mailbox)}/{LEAVES[CUR]}"
-    (known,) = writing.execute("SELECT cur_time FROM mailbox WHERE id = ?", (mailbox.id,)).fetchall()[0]
-    before = index.disk.stamp(path)
+    before = index.disk.stamp(path) if mailbox.cur_time else None
     yield
+    if before is None or before.changed != mailbox.cur_time:
+        return
     after = index.disk.stamp(path)
-    if before is not None and after is not None and before.changed == known:
+    if after is not None:
         writing.execute("UPDATE mailbox SET cur_time = ?, doubt = 1 WHERE id = ?", (after.changed, mailbox.id))
 
 

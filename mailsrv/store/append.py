@@ -50,13 +50,13 @@ def _commit(index: Index, key: Key, messages: Sequence[Incoming], limits: Usage)
                 entry = Found(base, CUR, tail_with("", flags), flags, message.file.size, 0, received)
                 message.file.link(directory, base + entry.tail)
                 made.append(f"{index.path(row)}/{entry.path}")
-                if not index.disk.exists(made[-1]):
-                    # The disk door has a directory open that is elsewhere by now.
-                    raise Missing(f"{made[-1]}: its mailbox was deleted")
                 found.append(entry)
                 if message.received is not None:
                     # What a later index takes the internal date from.
                     index.disk.set_time(made[-1], received)
+            if made and not index.disk.exists(made[-1]):
+                # The disk door has a directory open that is elsewhere by now.
+                raise Missing(f"{made[-1]}: its mailbox was deleted")
             index.disk.sync_directory(directory)
             return insert(writing, row, found, now)
 

@@ -31,7 +31,9 @@ from mailsrv.system.failures import speaking_of
 
 FILE_MODE = 0o600
 SUFFIXES = ("", "-wal", "-shm")
-_LOG_OCTETS = 4 << 20  # what the write-ahead log is cut to after a checkpoint
+# What the write-ahead log is cut to after a checkpoint. It is twice what lets a checkpoint begin, so that ordinary
+# commits overwrite what is there: a file that grows costs a commit of the file system's journal at each sync.
+_LOG_OCTETS = 8 << 20
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF  # the primary result code within an extended one
@@ -56,7 +58,8 @@ class Schema:
     `durable`: a transaction is on stable storage when it is committed. Without, a crash of the system may take the last
     ones back, whole, and the disk is waited for at checkpoints only. `wait_seconds`: how long a statement waits for
     others' writes. `checkpoint_pages`: how long (4 KiB each) the write-ahead log grows before a commit copies it into
-    the file. `upgrades`: by an older version, the statements that make the next one of it.
+    the file; `bulk_pages`: the same for a transaction that changes much, which leaves it to the next.
+    `upgrades`: by an older version, the statements that make the next one of it.
     """
 
     version: int
@@ -64,6 +67,7 @@ class Schema:
     durable: bool = True
     wait_seconds: float = 5.0
     checkpoint_pages: int = 1000
+    bulk_pages: int = 8000
     upgrades: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -119,14 +123,18 @@ class Database:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, bulk: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, taken back when it raises. The block asks its own connection
-        only: it has one of few."""
+        only: it has one of few. `bulk`: it will change thousands of rows."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                if bulk:
+                    connection.execute(f"PRAGMA wal_autocheckpoint = {self._schema.bulk_pages}")
                 connection.execute("COMMIT")
+                if bulk:
+                    connection.execute(f"PRAGMA wal_autocheckpoint = {self._schema.checkpoint_pages}")
             except BaseException:
                 # SQLite has taken it back by itself after some errors (SQLITE_FULL, SQLITE_IOERR).
                 if connection.in_transaction:

@@ -19,6 +19,7 @@ _STATEMENTS = {
     Operation.REMOVE: ("flags & ~?1", "flags & ?1 <> 0"),
     Operation.REPLACE: ("?1", "flags <> ?1"),
 }
+_MANY = 2000  # messages whose change is more than a few pages
 
 
 def store(
@@ -34,7 +35,7 @@ def store(
     failed: list[int] = []
     delta = Delta()
     changed = 0
-    with index.write() as writing:
+    with index.write(bulk=len(uids) > _MANY) as writing:
         row = writing.mailbox(key)
         flags = flag_word(writing, row.id, change, operation is not Operation.REMOVE)
         limit = "" if unchanged_since is None else f" AND modseq <= {int(unchanged_since)}"
@@ -49,8 +50,8 @@ def store(
                 failed += [uid for (uid,) in found]
             unseen, deleted = _count(writing, operation, flags, f"{where} AND {changes}{limit}", arguments)
             count = writing.execute(
-                f"UPDATE message SET flags = {result}, modseq = {writing.modseq} {where} AND {changes}{limit}",
-                arguments,
+                f"UPDATE message SET flags = {result}, modseq = ?3 {where} AND {changes}{limit}",
+                (flags, row.id, writing.modseq, *values),
             ).rowcount
             changed += count
             delta.unseen += _after(operation, flags, SEEN, unseen, count, bare=True)

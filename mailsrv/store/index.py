@@ -73,7 +73,6 @@ SCHEMA = Schema(
         "CREATE INDEX removal_hash ON removal (hash)",
         *STATEMENTS,
     ),
-    checkpoint_pages=8000,
     wait_seconds=30.0,
 )
 
@@ -139,15 +138,27 @@ class Writing:
     def modseq(self) -> int:
         """The account's next modseq; from the second time on, the same."""
         if not self._modseq:
-            self._modseq = self.execute("UPDATE account SET modseq = modseq + 1 RETURNING modseq").fetchall()[0][0]
+            self.count(Delta())
         return self._modseq
+
+    def count(self, delta: Delta, contents: int = 0) -> int:
+        """Add octets and messages to what the account has, and take ids for new contents: gives the first of them."""
+        # One statement, with the modseq: each costs an APPEND as much as the row it adds.
+        modseq, last = self.execute(
+            "UPDATE account SET modseq = modseq + ?, content = content + ?, octets = octets + ?,"
+            " messages = messages + ? RETURNING modseq, content",
+            (not self._modseq, contents, delta.octets, delta.messages),
+        ).fetchall()[0]
+        self._modseq = modseq
+        return int(last) - contents + 1
 
     def mailbox(self, key: Key) -> MailboxRow:
         """The row as it is now; nobody else changes it before the end of the transaction."""
         return _expect(self.execute(f"SELECT {_MAILBOX} FROM mailbox WHERE id = ?", (key.id,)).fetchall(), key)
 
     def touch(self, mailbox: int, uids: NumberSet, delta: Delta | None = None, uidnext: int = 0) -> None:
-        """These messages are new or have other flags, with this transaction's modseq; `delta` adds to the counters."""
+        """These messages are new or have other flags, with this transaction's modseq; `delta` adds to the counters of
+        the mailbox (`count` has those of the account)."""
         if uids:
             if len(uids.ranges) > _MAX_LOGGED_RANGES:
                 uids = NumberSet([(uids.first, uids.last)])
@@ -162,15 +173,6 @@ class Writing:
             " octets = octets + ?, uidnext = max(uidnext, ?) WHERE id = ?",
             (self.modseq, delta.messages, delta.unseen, delta.deleted, delta.octets, uidnext, mailbox),
         )
-        if delta.messages or delta.octets:
-            self.execute(
-                "UPDATE account SET octets = octets + ?, messages = messages + ?", (delta.octets, delta.messages)
-            )
-
-    def take_contents(self, count: int) -> int:
-        """The first of `count` ids for contents."""
-        (last,) = self.execute("UPDATE account SET content = content + ? RETURNING content", (count,)).fetchall()[0]
-        return int(last) - count + 1
 
     def vanish(self, mailbox: int, uids: Sequence[int]) -> None:
         """Remember that these UIDs are gone."""
@@ -206,9 +208,9 @@ class Index:
         return self.database.read(statement, values)
 
     @contextmanager
-    def write(self) -> Iterator[Writing]:
+    def write(self, bulk: bool = False) -> Iterator[Writing]:
         """A transaction; see Database.write."""
-        with self.database.write() as connection:
+        with self.database.write(bulk) as connection:
             yield Writing(connection)
 
     def mailbox(self, key: Key) -> MailboxRow:

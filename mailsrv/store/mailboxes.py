@@ -32,6 +32,9 @@ _USES = {
 }  # fmt: skip
 
 
+_Stamps = tuple[Stamp | None, Stamp | None]  # of the file and of the account's directory
+
+
 @dataclass(slots=True)
 class Listing:
     """What the file says. `last` is the highest UIDVALIDITY that any mailbox of the account ever had."""
@@ -68,8 +71,10 @@ class Mailboxes:
         self._clock = clock
         self._layout = layout
         self._lock = threading.Lock()
-        self._seen: tuple[Stamp | None, Stamp | None] | None = None
+        self._seen: _Stamps | None = None
+        self._last: _Stamps | None = None  # the same, of the last look, also where it may change once more
         self._known: tuple[MailboxInfo, ...] = ()
+        self._there: dict[str, MailboxInfo] = {}
 
     def load(self) -> tuple[MailboxInfo, ...]:
         """Every line, INBOX first, then by name. Two stats while nothing changes."""
@@ -84,10 +89,25 @@ class Mailboxes:
         known = _sort(listing.lines)
         with self._lock:
             self._known = known
-            # What we write ourselves comes under a new inode, so that the file's own time need not be old.
-            young = stamps[1] is None or self._clock.now() - stamps[1].changed / 1e9 < YOUNG_SECONDS
-            self._seen = None if young else stamps
+            self._there = {line.name: line for line in known if line.exists}
+            self._last = stamps
+            self._seen = None if self._is_young(stamps) else stamps
         return known
+
+    def find(self, name: str) -> MailboxInfo | None:
+        """The line of a mailbox. What was there at the last look is found at once, however young the account's
+        directory is: who appends many messages does not read it for each."""
+        stamps = self._stamps()
+        with self._lock:
+            line = self._there.get(name)
+            if line is not None and self._last == stamps and (self._seen == stamps or self._is_young(stamps)):
+                return line
+        return next((line for line in self.load() if line.name == name and line.exists), None)
+
+    def _is_young(self, stamps: _Stamps) -> bool:
+        """Whether directories may come and go without another time. What we write ourselves comes under a new inode, so
+        that the file's own time need not be old."""
+        return stamps[1] is None or self._clock.now() - stamps[1].changed / 1e9 < YOUNG_SECONDS
 
     @contextmanager
     def change(self) -> Iterator[Listing]:
@@ -108,7 +128,7 @@ class Mailboxes:
             self._disk.replace(self._layout.mailboxes, octets)
             listing.written = octets
         with self._lock:
-            self._seen = None
+            self._seen = self._last = None
 
     def set_aside(self) -> str:
         """Move a file that cannot be read out of the way, so that the next look makes it anew; gives its new name."""
@@ -118,10 +138,10 @@ class Mailboxes:
             self._disk.rename(self._layout.mailboxes, target.rpartition("/")[2])
             self._disk.sync_directory(self._layout.root)
             with self._lock:
-                self._seen = None
+                self._seen = self._last = None
         return target
 
-    def _stamps(self) -> tuple[Stamp | None, Stamp | None]:
+    def _stamps(self) -> _Stamps:
         return self._disk.stamp(self._layout.mailboxes), self._disk.stamp(self._layout.root)
 
     def _read(self) -> Listing:

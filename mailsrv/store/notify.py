@@ -7,6 +7,7 @@ Diagnostics: `announce` raises nothing; a Watcher raises StorageError when its s
 """
 
 import os
+from collections.abc import Callable
 
 from mailsrv.errors import StorageError
 from mailsrv.system import entropy
@@ -24,6 +25,9 @@ _YOUNG_SECONDS = 0.1
 class Announcer:
     """Announces deliveries, for all threads of a process. `directory` is data_dir/run/watch and need not exist."""
 
+    #: The process's own watcher's socket and what does its work: it is called, and no thread needs to be woken for it.
+    own: "tuple[str, Callable[[set[str]], None]]" = ("", lambda accounts: None)
+
     def __init__(self, directory: str, disk: Disk, clock: Clock, waker: Waker | None = None) -> None:
         self._directory = directory
         self._disk = disk
@@ -35,7 +39,11 @@ class Announcer:
     def announce(self, *accounts: str) -> None:
         """Tell every watcher that the accounts' mailboxes have changed."""
         try:
+            own, tell = self.own
             for path in self._current():
+                if path == own:
+                    tell(set(accounts))
+                    continue
                 for account in accounts:
                     if self._waker.wake(path, account.encode()) is Woken.NOBODY:
                         # Its process is dead; names are never used twice.
@@ -63,7 +71,8 @@ class Watcher:
 
     def __init__(self, directory: str, disk: Disk) -> None:
         disk.make_directories(directory)
-        self._bell = Doorbell(f"{directory}/{os.getpid()}.{entropy.octets(6).hex()}")
+        self.path = f"{directory}/{os.getpid()}.{entropy.octets(6).hex()}"
+        self._bell = Doorbell(self.path)
 
     def fileno(self) -> int:
         """For select and poll."""

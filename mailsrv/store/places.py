@@ -158,7 +158,7 @@ def rename(index: Index, listing: Listing, old: str, new: str) -> None:
 
 def attach(index: Index, mailboxes: Mailboxes, name: str) -> tuple[MailboxInfo, MailboxRow]:
     """The line and the row of a mailbox; both begin anew when they do not belong together."""
-    info = next((line for line in mailboxes.load() if line.name == name and line.exists), None)
+    info = mailboxes.find(name)
     if info is None:
         raise NoMailbox(f"there is no mailbox {name}")
     row = index.find(info.directory)

@@ -59,21 +59,24 @@ def emailid_of(base: str) -> str:
 
 
 def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now: float) -> list[int]:
-    """Give messages the next UIDs, in their order. Raises TooMany."""
+    """Give messages the next UIDs, in their order; once for each row that was read within the transaction. Raises
+    TooMany."""
     count = len(messages)
-    (first,) = writing.execute("SELECT uidnext FROM mailbox WHERE id = ?", (mailbox.id,)).fetchall()[0]
     if not count:
         return []
+    first = mailbox.uidnext
     if first + count > MAX_UID:
         raise TooMany("the mailbox has no UIDs left: move its messages to a new one")
-    modseq = writing.modseq
     fresh = sum(not message.content for message in messages)
-    content = writing.take_contents(fresh) if fresh else 0
-    contents, rows = [], []
-    delta = Delta(messages=count)
+    delta = Delta(messages=count, octets=sum(message.size for message in messages))
+    content = writing.count(delta, fresh)
+    modseq = writing.modseq
+    contents, copied, rows = [], [], []
     for uid, message in enumerate(messages, first):
         base, leaf, tail, flags, size, shared, received = message
-        if not shared:
+        if shared:
+            copied.append((shared,))
+        else:
             shared = content
             content += 1
             contents.append((shared, emailid_of(base)))
@@ -83,12 +86,10 @@ def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now
                 received, int(now),
             )
         )  # fmt: skip
-        delta.octets += size
         delta.unseen += not flags & SEEN
         delta.deleted += bool(flags & DELETED)
     writing.connection.executemany("INSERT INTO content (id, emailid, copies) VALUES (?, ?, 1)", contents)
     writing.connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    copied = [(message.content,) for message in messages if message.content]
     writing.connection.executemany("UPDATE content SET copies = copies + 1 WHERE id = ?", copied)
     writing.touch(mailbox.id, NumberSet([(first, first + count - 1)]), delta, first + count)
     return list(range(first, first + count))
@@ -127,4 +128,5 @@ def forget(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> N
         deleted=-sum(bool(message.flags & DELETED) for message in messages),
         octets=-sum(message.size for message in messages),
     )
+    writing.count(delta)
     writing.touch(mailbox.id, NumberSet(), delta)

@@ -299,7 +299,8 @@ class Disk:
         with speaking_of(path), open(path, "rb", buffering=0) as file:
             parts = []
             left = limit + 1
-            while left and (part := file.read(left)):
+            step = os.fstat(file.fileno()).st_size + 1
+            while left and (part := file.read(min(step, left))):
                 parts.append(part)
                 left -= len(part)
         if not left:

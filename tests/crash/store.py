@@ -79,9 +79,9 @@ _write = Database.write
 
 
 @contextmanager
-def write(self):
+def write(self, bulk=False):
     """Database.write with one more step: before the commit."""
-    with _write(self) as connection:
+    with _write(self, bulk) as connection:
         yield connection
         if isinstance(self._disk, Watched):
             self._disk.commit()

@@ -62,6 +62,21 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     assert words(database) == ["four", "one"]
 
 
+def test_a_bulk_change_leaves_the_checkpoint_to_the_next(tmp_path):
+    database = make(tmp_path)
+    for bulk, checkpointed in ((True, False), (False, True)):
+        with database.write(bulk) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS many (octets BLOB)")
+            connection.execute("INSERT INTO many VALUES (zeroblob(?))", (1200 * 4096 if bulk else 1,))
+        assert (os.path.getsize(database.path) > 1000 * 4096) is checkpointed
+        assert database.read("PRAGMA wal_autocheckpoint") == [(1000,)]
+    length = os.path.getsize(database.path + "-wal")
+    for _ in range(20):
+        with database.write() as connection:
+            connection.execute("INSERT INTO many VALUES (zeroblob(1))")
+    assert os.path.getsize(database.path + "-wal") == length  # it is overwritten, and neither cut nor longer
+
+
 def test_threads_share_few_connections(tmp_path):
     database = make(tmp_path, most=2)
     threads = [threading.Thread(target=add, args=(database, f"{n:02}")) for n in range(24)]

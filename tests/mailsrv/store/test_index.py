@@ -33,12 +33,17 @@ def test_a_transaction_has_one_modseq(ground):
     before = box.view()[1]
     with index.write() as writing:
         assert writing.modseq == writing.modseq == before + 1
-        writing.touch(box.id, NumberSet([(1, 2)]), Delta(messages=2, unseen=1, deleted=0, octets=9), 3)
+        delta = Delta(messages=2, unseen=1, deleted=0, octets=9)
+        writing.touch(box.id, NumberSet([(1, 2)]), delta, 3)
+        first = writing.count(delta, 3)
+        assert writing.count(Delta(messages=1), 1) == first + 3
+        assert writing.modseq == before + 1
         writing.touch(box.id, NumberSet([(7, 7)]))
     row = index.mailbox(Key(box.id, box.uidvalidity))
     assert (row.highestmodseq, row.messages, row.unseen, row.octets, row.uidnext) == (before + 1, 2, 1, 9, 3)
     assert index.read("SELECT modseq, uids FROM change WHERE mailbox = ?", (box.id,)) == [(before + 1, "1:2,7")]
-    assert ground.reader.usage().octets == 9
+    usage = ground.reader.usage()
+    assert (usage.octets, usage.messages) == (9, 3)
 
 
 def test_too_many_ranges_are_logged_as_one(ground):

@@ -133,3 +133,23 @@ def test_a_file_that_is_set_aside_is_made_anew(root, mailboxes):
     assert mailboxes.set_aside() == f"{root}/mailboxes.damaged"
     assert (root / "mailboxes.damaged").read_bytes() == b"nonsense"
     assert [line.name for line in mailboxes.load()] == ["INBOX"]
+
+
+def test_a_mailbox_is_found_without_reading_a_young_directory_again(root, tmp_path, monkeypatch):
+    clock = FakeClock(os.stat(root).st_mtime + 1)
+    mailboxes = Mailboxes(Disk(), clock, Layout.of(str(tmp_path), "bob"))
+    with mailboxes.change() as listing:
+        (root / ".A/cur").mkdir(parents=True)
+        listing.put(MailboxInfo("A", True, True, "", "F2", ".A", 77))
+    clock.advance(os.stat(root).st_mtime + 1 - clock.now())
+    assert mailboxes.find("A") is not None
+    reads = []
+    read = Disk.read
+    monkeypatch.setattr(Disk, "read", lambda *arguments: reads.append(1) or read(*arguments))
+    line = mailboxes.find("A")
+    assert line is not None and line.directory == ".A" and not reads
+    assert mailboxes.find("B") is None and reads  # who is not known may have come within the same moment
+    with mailboxes.change() as listing:
+        listing.lines = [line for line in listing.lines if line.name != "A"]
+        os.rename(root / ".A", root / "removed.1.F.A")
+    assert mailboxes.find("A") is None

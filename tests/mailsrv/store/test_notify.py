@@ -32,6 +32,16 @@ def test_every_watcher_hears_it(directory):
     assert os.listdir(directory) == []
 
 
+def test_the_own_watcher_is_called(directory):
+    heard = []
+    with Watcher(directory, Disk()) as own, Watcher(directory, Disk()) as other:
+        announcer = new_announcer(directory)
+        announcer.own = (own.path, heard.append)
+        announcer.announce("alice", "bob")
+        assert heard == [{"alice", "bob"}] == [other.changed()]
+        assert own.changed() == set()
+
+
 def test_another_process_hears_it(directory):
     ready_read, ready_write = os.pipe()
     heard_read, heard_write = os.pipe()
