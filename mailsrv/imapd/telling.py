@@ -54,7 +54,10 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
     What cannot be found out now is told another time; a mailbox that is gone ends its selection, and the answer stays.
     """
     view = state.view
-    if view is None or state.core.state is not Standing.SELECTED or answer.word in (Word.BYE, Word.BAD):
+    if view is None:
+        return answer
+    is_new, view.is_new = view.is_new, False  # all that there is was just told
+    if is_new or state.core.state is not Standing.SELECTED or answer.word in (Word.BYE, Word.BAD):
         return answer
     notices = state.notices
     if notices is not None and not notices.tells_selected:

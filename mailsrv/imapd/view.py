@@ -25,18 +25,21 @@ class View:
     """One selected mailbox.
 
     `box`: the open mailbox. `uids`: what the client knows, ascending; the number of a message is its place, from 1
-    (store.numbering; other sessions may have the very same).
-    `modseq`: everything up to it is in `uids`, or waits to be told. `saved`: the UIDs of the last search that was saved
-    (RFC 5182). `flags`: names of flags. `arrived` and `gone`: UIDs the client has not been told of as new, or as gone.
+    (store.numbering; other sessions may have the very same). `modseq`: everything up to it is in `uids`, or waits to
+    be told. `saved`: the UIDs of the last search that was saved (RFC 5182). `flags`: names of flags. `arrived` and
+    `gone`: UIDs the client has not been told of as new, or as gone. `is_new`: until the command that has opened it is
+    answered.
     """
 
     __slots__ = (
-        "arrived", "box", "changed", "flags", "gone", "gone_modseq", "modseq", "read_only", "saved", "uidnext", "uids",
+        "arrived", "box", "changed", "flags", "gone", "gone_modseq", "is_new", "modseq", "read_only", "saved", "uidnext",
+        "uids",
     )
 
     def __init__(self, box: OpenMailbox, read_only: bool = False) -> None:
         self.box = box
         self.read_only = read_only
+        self.is_new = True
         self.uids, self.modseq, self.uidnext = box.view()
         self.flags = FlagNames(box)
         self.saved = EMPTY

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.store.database import Row
 from mailsrv.store.index import Index, Key, MailboxRow, selections
-from mailsrv.store.values import Changes
+from mailsrv.store.values import SEEN, Changes
 
 # What `rows` can be asked for: name -> (expression, table to be joined).
 _COLUMNS = {
@@ -63,6 +63,30 @@ def _vanished(index: Index, row: MailboxRow, modseq: int) -> NumberSet:
     # Too long ago: everything that could have been there and is not (RFC 7162 section 3.2.6 allows it).
     there = index.read("SELECT uid FROM message WHERE mailbox = ? ORDER BY uid", (row.id,))
     return NumberSet([(1, row.uidnext - 1)] if row.uidnext > 1 else []) - NumberSet.of_sorted([u for (u,) in there])
+
+
+def first_unseen(index: Index, key: Key) -> int:
+    """The smallest UID without the flag Seen; 0: none. What was found before is remembered: a mailbox whose first
+    messages have been read for long is not looked through at each SELECT."""
+    row = index.mailbox(key)
+    if not row.unseen:
+        return 0
+    modseq, start = index.numberings.unseen.get(key, (0, 1))
+    if modseq == row.highestmodseq:
+        return start
+    if modseq > row.highestmodseq:  # the index of an older time
+        start = 1
+    found = 0
+    if start > 1:  # what comes before it was seen then
+        earlier = since(index, key, modseq, NumberSet([(1, start - 1)])).flags
+        found = next((uid for uid, flags, _ in earlier if not flags & SEEN), 0)
+    if not found:
+        statement = f"SELECT uid FROM message WHERE mailbox = ? AND uid >= ? AND flags & {SEEN} = 0 ORDER BY uid LIMIT 1"
+        for (found,) in index.read(statement, (key.id, start)):
+            pass
+    if found:
+        index.numberings.unseen[key] = row.highestmodseq, found
+    return found
 
 
 def _parse(text: str) -> NumberSet:

@@ -101,6 +101,8 @@ class Numberings:
     """Those of one account's mailboxes in this process. Threads may share it."""
 
     def __init__(self) -> None:
+        #: By mailbox: its first unseen message when its highestmodseq was this.
+        self.unseen: dict[tuple[int, int], tuple[int, int]] = {}
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], _Known] = OrderedDict()
         self._shared: WeakValueDictionary[tuple[int, int, int, int], array[int]] = WeakValueDictionary()

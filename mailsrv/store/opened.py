@@ -25,7 +25,6 @@ from mailsrv.store.values import (
     EVERY_FLAG,
     EVERY_RIGHT,
     KEYWORDS,
-    SEEN,
     Changes,
     Incoming,
     MailboxInfo,
@@ -150,11 +149,7 @@ class OpenMailbox:
 
     def first_unseen(self) -> int:
         """The smallest UID without the flag Seen; 0: none."""
-        if not self._index.mailbox(self._key).unseen:
-            return 0
-        statement = f"SELECT uid FROM message WHERE mailbox = ? AND flags & {SEEN} = 0 ORDER BY uid LIMIT 1"
-        rows = self._index.read(statement, (self.id,))
-        return int(rows[0][0]) if rows else 0
+        return changes.first_unseen(self._index, self._key)
 
     def keyword_table(self) -> keywords.Table:
         """The mailbox's keywords with the count that tells whether flag words were read with them: words that are read

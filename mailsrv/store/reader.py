@@ -136,7 +136,7 @@ class Reader:
             # While a client appends, cur/ is always young, and to read it again for each message would cost the square.
             return OpenMailbox(self._household, info, row)
         try:
-            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity))
+            changed = adopt.refresh(self._index, Key(row.id, row.uidvalidity), row=row)
         except MailboxGone:
             # Another session has deleted it meanwhile, or a program has removed new/ or cur/ of it.
             info, row = places.repair(self._index, self._mailboxes, normalize(name))

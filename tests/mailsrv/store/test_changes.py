@@ -1,6 +1,11 @@
 """What has changed since a modseq; views; rows."""
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import index
@@ -118,5 +123,27 @@ def test_first_unseen(ground, box):
     assert box.first_unseen() == 1
     box.store_flags(uids(1, 2), Operation.ADD, SEEN)
     assert box.first_unseen() == 3
-    box.store_flags(uids(3, 4), Operation.ADD, SEEN)
+    ground.append(box, "five")
+    assert box.first_unseen() == 3  # as before
+    box.store_flags(uids(1), Operation.REMOVE, SEEN)
+    assert box.first_unseen() == 1
+    box.store_flags(uids(1, 3, 4), Operation.ADD, SEEN)
+    assert box.first_unseen() == 5
+    box.store_flags(uids(5), Operation.ADD, SEEN)
     assert box.first_unseen() == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(list(Operation)[:2]), st.integers(1, 6), st.booleans()), max_size=30))
+def test_the_first_unseen_is_found_whatever_changed_since(steps):
+    with tempfile.TemporaryDirectory() as directory:
+        ground = Ground(Path(directory))
+        box = ground.open()
+        ground.append(box, *"abcdef")
+        seen = set()
+        for operation, uid, looks in steps:
+            box.store_flags(uids(uid), operation, SEEN)
+            (seen.add if operation is Operation.ADD else seen.discard)(uid)
+            if looks:
+                assert box.first_unseen() == min(set(range(1, 7)) - seen, default=0)
+        ground.reader._index.close()
