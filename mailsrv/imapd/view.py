@@ -32,8 +32,8 @@ class View:
     """
 
     __slots__ = (
-        "arrived", "box", "changed", "flags", "gone", "gone_modseq", "is_new", "modseq", "read_only", "saved", "uidnext",
-        "uids",
+        "arrived", "box", "changed", "flags", "gone", "gone_modseq", "is_new", "modseq", "read_only", "saved",
+        "uidnext", "uids",
     )
 
     def __init__(self, box: OpenMailbox, read_only: bool = False) -> None:

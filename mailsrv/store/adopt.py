@@ -75,11 +75,10 @@ class _Batch:
     inodes: dict[str, int] = field(default_factory=dict)  # of the files that are messages by this batch, by base name
 
 
-def refresh(
-    index: Index, key: Key, settle: bool = False, force: bool = False, row: MailboxRow | None = None
-) -> bool:
+def refresh(index: Index, key: Key, settle: bool = False, force: bool = False, row: MailboxRow | None = None) -> bool:
     """Bring a mailbox's rows in step with its directories, if their times say that there is something new; True when
-    rows changed. `settle`: look also where only we were seen to change something. `force`: look anyway. `row`: the mailbox's, where it has just been read."""
+    rows changed. `settle`: look also where only we were seen to change something. `force`: look anyway. `row`: the
+    mailbox's, where it has just been read."""
     row = row or index.mailbox(key)
     path = index.path(row)
     stamps = [stamp for leaf in LEAVES if (stamp := index.disk.stamp(f"{path}/{leaf}")) is not None]

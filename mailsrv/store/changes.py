@@ -81,9 +81,8 @@ def first_unseen(index: Index, key: Key) -> int:
         earlier = since(index, key, modseq, NumberSet([(1, start - 1)])).flags
         found = next((uid for uid, flags, _ in earlier if not flags & SEEN), 0)
     if not found:
-        statement = f"SELECT uid FROM message WHERE mailbox = ? AND uid >= ? AND flags & {SEEN} = 0 ORDER BY uid LIMIT 1"
-        for (found,) in index.read(statement, (key.id, start)):
-            pass
+        statement = f"SELECT min(uid) FROM message WHERE mailbox = ? AND uid >= ? AND flags & {SEEN} = 0"
+        found = index.read(statement, (key.id, start))[0][0] or 0
     if found:
         index.numberings.unseen[key] = row.highestmodseq, found
     return found
