@@ -97,15 +97,16 @@ class NumberSet:
         return self.ranges[-1][1]
 
     def slices(self, numbers: Sequence[int]) -> list[Range]:
-        """Where members stand in ascending distinct `numbers`: (start, stop) of slices, ascending and not empty."""
-        found = []
+        """Where members stand in ascending distinct `numbers`: (start, stop) of slices, ascending, not empty and not
+        adjacent: numbers that are not there part nothing."""
+        found: list[Range] = []
         at, end = 0, len(numbers)
         for first, last in self.ranges:
-            at = bisect_left(numbers, first, at, end)
-            stop = bisect_right(numbers, last, at, end)
-            if stop > at:
-                found.append((at, stop))
-            elif at == end:
+            begin = bisect_left(numbers, first, at, end)
+            stop = bisect_right(numbers, last, begin, end)
+            if stop > begin:
+                found.append((found.pop()[0] if found and found[-1][1] == begin else begin, stop))
+            elif begin == end:
                 break
             at = stop
         return found

@@ -1,12 +1,14 @@
 """The responses of FETCH in blocks: rows of the index as octets, files of messages for what rows do not tell, and
 messages that become \\Seen (RFC 9051 sections 6.4.5 and 7.5.2, RFC 7162 section 3.2.4, RFC 9585).
 
-A block of messages is one query and, where its items are kept ready, one write. A file that cannot be read costs its
-own items only, and a line in the log.
+A block of messages is one query and, where its items are kept ready, one write; what a query gives is bounded, for the
+client may be in no hurry to read what is made of it. A file that cannot be read costs its own items only, and a line in
+the log.
 
 Diagnostics: MailboxGone and StorageError, from the index; TooMany for a command that costs too much.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -17,24 +19,22 @@ from mailsrv.mail.mime import Span
 from mailsrv.imap.extended_responses import in_progress
 from mailsrv.imap.fetch_items import BinarySize, FetchItem, Item
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.filling import Filler
-from mailsrv.store.index import Key
 from mailsrv.store.refusals import MessageGone, TooMany
 from mailsrv.store.values import SEEN, Operation
-from mailsrv.imapd.fetch_output import Output
+from mailsrv.imapd.fetch_flags import is_brief, make_responses
+from mailsrv.imapd.fetch_output import Output, format_all
 from mailsrv.imapd.fetch_plan import Plan, make_plan
 from mailsrv.imapd.fetch_values import SEGMENT, Piece, UnknownEncoding, missing, value
 from mailsrv.imapd.message_file import MessageFile
 from mailsrv.imapd.news import make_flag_lines
 from mailsrv.imapd.state import State
 
-WIDE = 250  # messages of a block whose rows hold what is kept ready, 64 KiB an item at most
+WIDE = 1000  # messages of a block whose rows hold what is kept ready
 NARROW = 2000
-PORTION = 1 << 18  # octets of what is kept ready that become responses at once
+PORTION = 1 << 18  # octets of what is kept ready that are in memory at once, or some messages more
 COMPUTED = 20  # messages of a block of which nothing is kept yet, for it to be computed and kept now
 MAX_SEARCHED = 1 << 36  # octets that one command may have searched for parts, and decoded
 TELL_SECONDS = 10.0  # between two words of how far it is
-_UNKNOWN = 1 << 16  # octets that count for what is not kept ready: it is as large, or not computed yet
 _PLACEHOLDERS: dict[str, bytes | str] = {
     # What RFC 2180 section 4.1.3 calls NIL FETCH responses, for a message whose file cannot be read.
     "envelope": b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
@@ -71,10 +71,13 @@ class Work:
         slices = uids.slices(self._view.uids)
         total = _count(slices)
         done = 0
+        brief = is_brief(self._plan) and not self._marks
         for block in _blocks(slices, WIDE if self._plan.ready or self._plan.late else NARROW):
-            self._send_block(block)
-            done += _count(block)
-            self._tell_progress(done, total)
+            while block:
+                rest = [] if brief and self._send_flags(block) else self._send_block(block)
+                done += _count(block) - _count(rest)
+                block = rest
+                self._tell_progress(done, total)
         self._output.flush()
 
     def _tell_progress(self, done: int, total: int) -> None:
@@ -84,20 +87,53 @@ class Work:
             self._output.put(b"* OK [%b] still at it\r\n" % in_progress(self._tag, done, total).encode())
             self._output.flush()
 
-    def _send_block(self, block: Slices) -> None:
+    def _send_flags(self, block: Slices) -> bool:
+        """A block of neighbours of which only flags are asked for, where all of them are there."""
+        if len(block) != 1:
+            return False
+        octets = make_responses(self._view, self._plan, *block[0])
+        if octets is None:
+            return False
+        if not self._aware:
+            self._view.forget_changes(self._uids_of(block))
+        if self._view.flags.changed:
+            self._output.put(make_flag_lines(self._view))
+        self._output.put(octets)
+        return True
+
+    def _send_block(self, block: Slices) -> Slices:
+        """Tell of a block, or of its beginning; gives the rest of it."""
         plan = self._plan
-        known = self._view.uids
-        uids = NumberSet([(known[start], known[stop - 1]) for start, stop in block])
-        rows = list(self._view.box.rows(uids, plan.columns))
+        rows, block, rest = self._read(plan, block)
         if self._marks and self._mark(rows, plan.columns.index("flags")):
             plan = make_plan(self._items_of_marked(), self._uid_only, True)
-            rows = list(self._view.box.rows(uids, plan.columns))
+            rows, block, more = self._read(plan, block)
+            rest = more + rest
         if plan.ready and self._compute(plan, rows):
-            rows = list(self._view.box.rows(uids, plan.columns))
+            rows, block, more = self._read(plan, block)
+            rest = more + rest
         if plan.flags:
             at = plan.columns.index("flags")
             while not self._view.flags.hold([row[at] for row in rows]):
-                rows = list(self._view.box.rows(uids, plan.columns))
+                rows, block, more = self._read(plan, block)
+                rest = more + rest
+        self._send_read(plan, block, rows)
+        return rest
+
+    def _read(self, plan: Plan, block: Slices) -> tuple[list[Row], Slices, Slices]:
+        """The rows of a block, as many as may be in memory; the part of it that they are of, and the rest."""
+        rows, whole = self._view.box.some_rows(self._uids_of(block), plan.columns, PORTION)
+        if whole:
+            return rows, block, []
+        place = bisect_right(self._view.uids, rows[-1][0])
+        head = [(start, min(stop, place)) for start, stop in block if start < place]
+        return rows, head, [(max(start, place), stop) for start, stop in block if stop > place]
+
+    def _uids_of(self, block: Slices) -> NumberSet:
+        known = self._view.uids
+        return NumberSet([(known[start], known[stop - 1]) for start, stop in block])
+
+    def _send_read(self, plan: Plan, block: Slices, rows: list[Row]) -> None:
         count = _count(block)
         if len(rows) == count:
             numbers = [number for start, stop in block for number in range(start + 1, stop + 1)]
@@ -108,9 +144,12 @@ class Work:
         if not rows:
             return
         if plan.flags and (plan.modseq or not self._aware):
-            self._view.forget_changes(uids)
-        for start, stop in _portions(plan, rows):
-            self._send_rows(plan, numbers[start:stop], rows[start:stop])
+            self._view.forget_changes(self._uids_of(block))
+        if any(row[at] is None for at, _ in plan.ready for row in rows):
+            for some, completed in self._complete_all(plan, numbers, rows):
+                self._send_rows(plan, some, completed)
+        else:
+            self._send_rows(plan, numbers, rows)
 
     def _compute(self, plan: Plan, rows: list[Row]) -> bool:
         """Have what is kept of messages computed now, where the client is faster than the background; False for a few,
@@ -118,9 +157,8 @@ class Work:
         waiting = [row[0] for row in rows if row[plan.header_at] is None]
         if len(waiting) < COMPUTED:
             return False
-        box = self._view.box
         try:
-            return Filler(box._index).fill_from(Key(box.id, box.uidvalidity), waiting[0], len(waiting)) > 0
+            return self._view.box.fill(waiting[0], len(waiting)) > 0
         except StorageError as error:
             self._log(error)  # an index that cannot be written can be read
             return False
@@ -143,16 +181,13 @@ class Work:
 
     def _send_rows(self, plan: Plan, numbers: list[int], rows: list[Row]) -> None:
         columns: list[Any] = list(zip(*rows, strict=True))
-        if any(None in columns[at] for at, _ in plan.ready):
-            rows = [self._complete(plan, row) for row in rows]
-            columns = list(zip(*rows, strict=True))
         names = self._view.flags
         values: list[Iterable[Any]] = [columns[0] if plan.uid_only else numbers]
         values += [columns[at] if make is None else make(names, columns[at]) for at, make in plan.values]
         if names.changed:
             self._output.put(make_flag_lines(self._view))
         if not plan.late:
-            self._output.put(_format_all(plan.template, values))
+            self._output.put(format_all(plan.template, values))
             return
         texts = map(plan.template.__mod__, zip(*values, strict=True))
         if plan.whole:
@@ -161,6 +196,22 @@ class Work:
         for text, row in zip(texts, rows, strict=True):
             self._expect_budget()
             self._send_late(plan, text, row, self._open(row[0], row[1]))
+
+    def _complete_all(
+        self, plan: Plan, numbers: list[int], rows: list[Row]
+    ) -> Iterator[tuple[list[int], list[Row]]]:
+        """The same rows with what they lack, some at a time: it is not computed yet, or too large to be kept."""
+        completed: list[Row] = []
+        start = size = 0
+        for at, row in enumerate(rows, 1):
+            whole = self._complete(plan, row)
+            completed.append(whole)
+            size += sum(len(whole[place]) for place, _ in plan.ready)
+            if size >= PORTION:
+                yield numbers[start:at], completed
+                completed, start, size = [], at, 0
+        if completed:
+            yield numbers[start:], completed
 
     def _complete(self, plan: Plan, row: Row) -> Row:
         """A row with what is not kept ready of its message, from the file."""
@@ -252,35 +303,6 @@ class Work:
         if str(error) != self._logged:
             self._logged = str(error)
             events.storage(self._state.house.log, path=self._state.account, reason=self._logged)
-
-
-def _portions(plan: Plan, rows: list[Row]) -> Iterator[tuple[int, int]]:
-    """Places of rows that are told of together, (start, stop): all of them, or fewer where what is kept ready is large,
-    and one where it is too large to be kept. The client may be in no hurry to read what is made of them."""
-    columns = [[row[at] for row in rows] for at, _ in plan.ready]
-    if not any(None in column for column in columns) and sum(sum(map(len, column)) for column in columns) <= PORTION:
-        yield 0, len(rows)
-        return
-    start, size = 0, 0
-    for at, values in enumerate(zip(*columns, strict=True), 1):
-        size += sum(_UNKNOWN if value is None else len(value) for value in values)
-        if size >= PORTION:
-            yield start, at
-            start, size = at, 0
-    if start < len(rows):
-        yield start, len(rows)
-
-
-def _format_all(template: bytes, columns: list[Iterable[Any]]) -> bytes:
-    """The template with the first values of all columns, with the second, and so on: in one step, which takes two
-    thirds of the time of one for each."""
-    lists = [list(column) for column in columns]
-    step, count = len(lists), len(lists[0])
-    values: list[Any] = [None] * (step * count)
-    for at, column in enumerate(lists):
-        values[at::step] = column
-    octets: bytes = template * count % tuple(values)
-    return octets
 
 
 def _count(slices: Slices) -> int:

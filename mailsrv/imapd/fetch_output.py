@@ -3,7 +3,8 @@
 Diagnostics: what `State.send` and `State.send_file` let pass; the file of a message is closed then too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Span
@@ -61,3 +62,15 @@ class Output:
             pieces, self._pieces = self._pieces, []
             self._size = 0
             self._state.send(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+
+def format_all(template: bytes, columns: list[Iterable[Any]]) -> bytes:
+    """The template with the first values of all columns, with the second, and so on: in one step, which takes two
+    thirds of the time of one for each."""
+    lists = [list(column) for column in columns]
+    step, count = len(lists), len(lists[0])
+    values: list[Any] = [None] * (step * count)
+    for at, column in enumerate(lists):
+        values[at::step] = column
+    octets: bytes = template * count % tuple(values)
+    return octets

@@ -23,6 +23,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from mailsrv.errors import AlreadyThere, StorageError, StorageFull
@@ -36,6 +37,7 @@ SUFFIXES = ("", "-wal", "-shm")
 _LOG_OCTETS = 8 << 20
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_STEP = 16  # rows between two looks at how much they are
 _PRIMARY = 0xFF  # the primary result code within an extended one
 
 Row = tuple[Any, ...]
@@ -110,6 +112,25 @@ class Database:
                 raise self._explain(error, inode) from error
             finally:
                 self._give_back(connection, inode)
+
+    def read_within(
+        self, statement: str, values: Sequence[Any], wide: Sequence[int], most: int
+    ) -> tuple[list[Row], int, bool]:
+        """The first rows of one statement that changes nothing: until the values in the columns `wide` (places) are of
+        `most` octets or characters, or a few rows more. Gives how many they are, and whether these are all rows."""
+        found: list[Row] = []
+        octets = 0
+        with self._connection() as connection:
+            cursor = connection.execute(statement, values)
+            while octets < most:
+                some = cursor.fetchmany(_STEP)
+                found += some
+                for at in wide:
+                    octets += sum(map(len, filter(None, map(itemgetter(at), some))))
+                if len(some) < _STEP:
+                    return found, octets, True
+            cursor.close()
+        return found, octets, False
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

@@ -17,6 +17,7 @@ from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import adopt, changes, flags, keywords, transfer
 from mailsrv.store.append import append
 from mailsrv.store.expunge import expunge
+from mailsrv.store.filling import Filler
 from mailsrv.store.index import Index, Key, MailboxRow
 from mailsrv.store.numbering import Uids
 from mailsrv.store.refusals import MailboxGone, MessageGone
@@ -146,6 +147,19 @@ class OpenMailbox:
         emailid (str), content (id of the octets, shared by copies), base, path (see `open_path`), and those of the
         table `ready` (None while they are not computed): header_size, envelope, structure, fields, preview."""
         return changes.rows(self._index, self._key, uids, columns)
+
+    def some_rows(self, uids: NumberSet, columns: Sequence[str], most: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """The same, uid first, all in memory, but only about `most` octets of them. False: there are more."""
+        return changes.some_rows(self._index, self._key, uids, columns, most)
+
+    def flag_words(self, first: int, last: int) -> list[str]:
+        """The flag words of all messages with these UIDs, by ascending UID, in digits."""
+        return changes.flag_words(self._index, self._key, first, last)
+
+    def fill(self, uid: int, limit: int) -> int:
+        """Compute what is missing of the ready octets of up to `limit` messages, from `uid` on; gives how many were
+        looked at."""
+        return Filler(self._index).fill_from(self._key, uid, limit)
 
     def first_unseen(self) -> int:
         """The smallest UID without the flag Seen; 0: none."""

@@ -239,17 +239,17 @@ def test_nothing_is_seen_in_a_mailbox_that_is_only_looked_at(house: House) -> No
 def change_behind(client: Client, monkeypatch: pytest.MonkeyPatch, act: object, times: int = 1) -> None:
     """Have somebody else act after the next rows were read."""
     box = client.state.selected.box
-    real = type(box).rows
+    real = type(box).some_rows
     left = [times]
 
-    def rows(self: object, uids: NumberSet, columns: tuple[str, ...]) -> list[object]:
-        found = list(real(self, uids, columns))  # type: ignore[arg-type]
-        if left[0] and len(columns) > 1:
+    def rows(self: object, uids: NumberSet, columns: tuple[str, ...], most: int) -> object:
+        found = real(self, uids, columns, most)  # type: ignore[arg-type]
+        if left[0]:
             left[0] -= 1
             act()  # type: ignore[operator]
-        return iter(found)  # type: ignore[return-value]
+        return found
 
-    monkeypatch.setattr(type(box), "rows", rows)
+    monkeypatch.setattr(type(box), "some_rows", rows)
 
 
 def test_a_change_by_others_while_messages_become_seen(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,3 +316,18 @@ def test_large_envelopes_wait_in_small_portions(house: House, monkeypatch: pytes
         assert sum(sizes) > 2 * fetch_blocks.PORTION, computed
         assert max(sizes) < 2 * fetch_blocks.PORTION, computed
         compute(house)
+
+
+@pytest.mark.parametrize("most", [1, 3000, 1 << 18])
+def test_what_a_query_gives_is_bounded_and_nothing_is_left_out(
+    house: House, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    client = selected(house, *[message(f"number {number}") for number in range(70)])
+    compute(house)
+    whole = client.do(f"FETCH 1:* {META}")
+    some = client.do(f"FETCH 3:5,7:60,62 {META}")
+    monkeypatch.setattr(fetch_blocks, "PORTION", most)
+    assert client.do(f"FETCH 1:* {META}") == whole
+    assert client.do(f"FETCH 3:5,7:60,62 {META}") == some
+    seen = client.do(f"FETCH 1:* {META[:-1]} BODY[])")
+    assert numbered(seen) == list(range(1, 71)) and all("\\Seen" in line for line in seen if " FETCH (" in line)

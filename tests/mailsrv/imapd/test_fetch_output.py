@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mailsrv.imapd.fetch_output import Output
+from mailsrv.imapd.fetch_output import Output, format_all
 from mailsrv.imapd.state import FLUSH_OCTETS
 from mailsrv.mail.mime import Span
 from mailsrv.system.openfile import OpenFile
@@ -80,3 +80,7 @@ def test_a_file_is_closed_when_the_client_is_gone(file: OpenFile) -> None:
     with pytest.raises(ConnectionError):
         Output(sent).put_pieces([b"a", Span(0, 5)], file)  # type: ignore[arg-type]
     assert file.fileno() < 0
+
+
+def test_columns_become_octets_in_one_step() -> None:
+    assert format_all(b"%d (%b)\r\n", [range(1, 4), iter([b"a", b"", b"%d"])]) == b"1 (a)\r\n2 ()\r\n3 (%d)\r\n"

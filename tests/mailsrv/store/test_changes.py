@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import index
 from mailsrv.store.changes import COLUMNS
+from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.values import DELETED, SEEN, Operation
 
 from tests.mailsrv.store.ground import Ground, rows, uids
@@ -147,3 +148,33 @@ def test_the_first_unseen_is_found_whatever_changed_since(steps):
             if looks:
                 assert box.first_unseen() == min(set(range(1, 7)) - seen, default=0)
         ground.reader._index.close()
+
+
+@pytest.mark.parametrize("most", [1, 40, 10_000])
+def test_some_rows_are_bounded_by_what_they_hold(ground, box, most):
+    ground.append(box, *(f"Subject: {number}\r\n\r\n" for number in range(60)))
+    while box.fill(1, 100):
+        pass
+    columns = ("uid", "fields", "size")
+    wanted = NumberSet([(2, 30), (33, 33), (40, 99)])
+    found, left = [], wanted
+    while left:
+        rows, whole = box.some_rows(left, columns, most)
+        assert rows and (whole or len(rows) <= most + 16)
+        found += rows
+        left = NumberSet() if whole else left - NumberSet([(1, rows[-1][0])])
+    assert found == list(box.rows(wanted, columns))
+    assert box.some_rows(NumberSet(), columns, most) == ([], True)
+
+
+def test_flag_words(ground, box):
+    box.store_flags(uids(2, 3), Operation.ADD, SEEN | DELETED)
+    box.expunge(uids(3))
+    assert box.flag_words(1, 9) == ["0", str(SEEN | DELETED), "0"]
+    assert box.flag_words(3, 3) == []
+    ground.reader.create("A")
+    other = ground.open("A")
+    ground.reader.delete("A")
+    ground.tidy()
+    with pytest.raises(MailboxGone):
+        other.flag_words(1, 9)

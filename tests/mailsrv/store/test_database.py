@@ -353,3 +353,14 @@ def test_threads_that_find_the_damage_at_once_do_not_wait_for_each_other_for_eve
             thread.join(60)
             assert not thread.is_alive()
         database.set_aside(Damaged("", os.stat(tmp_path / "x.sqlite3").st_ino), str(tmp_path / "x.damaged"))
+
+
+def test_some_of_the_rows_are_read_when_they_are_large(tmp_path):
+    database = make(tmp_path)
+    add(database, *("x" * 10 for _ in range(100)))
+    statement = "SELECT word, NULL, 1 FROM words LIMIT ?"
+    assert database.read_within(statement, (100,), (0, 1), 1000) == ([("x" * 10, None, 1)] * 100, 1000, True)
+    rows, octets, whole = database.read_within(statement, (100,), (0,), 200)
+    assert (len(rows), octets, whole) == (32, 320, False)
+    assert database.read_within(statement, (5,), (0,), 1) == ([("x" * 10, None, 1)] * 5, 50, True)
+    add(database, "another")  # nothing of it keeps others from writing
