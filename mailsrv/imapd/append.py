@@ -12,7 +12,6 @@ Diagnostics: what answers raises Refusal, the reasons of mailsrv.store.refusals,
 from dataclasses import dataclass
 
 from mailsrv.errors import StorageError
-from mailsrv.system import events as log_events
 from mailsrv.system.disk import UnnamedFile
 from mailsrv.imap.answers import Answer, Continue, Refusal, Status, no, ok
 from mailsrv.imap.events import Aborted, AppendEnd, Command, MessageChunk, MessageEnd, MessageStart
@@ -124,7 +123,7 @@ def take_chunk(state: State, event: MessageChunk) -> None:
     try:
         message.file.write([event.octets])
     except StorageError as error:
-        log_events.storage(state.house.log, path=state.account, reason=str(error))
+        state.house.complaints.storage(state.account, error)
         upload.failure = refusals.failure(error)
 
 

@@ -12,8 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mailsrv.errors import StorageError
-from mailsrv.system import events
+from mailsrv.errors import StorageError, StorageFull
 from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Span
 from mailsrv.imap.extended_responses import in_progress
@@ -61,7 +60,6 @@ class Work:
         self._plan = make_plan(items, self._uid_only, self._marks)
         self._told = state.house.clock.monotonic()
         self._output = Output(state)
-        self._logged = ""
         self._searched = 0
         self.gone = 0
         self.unknown_encoding = False
@@ -168,7 +166,11 @@ class Work:
         unseen = [row[0] for row in rows if not row[flags_at] & SEEN]
         if not unseen:
             return False
-        stored = self._view.box.store_flags(NumberSet.of_sorted(unseen), Operation.ADD, SEEN)
+        try:
+            stored = self._view.box.store_flags(NumberSet.of_sorted(unseen), Operation.ADD, SEEN)
+        except StorageFull as error:
+            self._log(error)  # messages can be read on a full disk; they stay unseen
+            return False
         if stored.changed:
             # Changes by others wait to be told; our own is in the rows that are read next.
             self._view.sync(stored.modseq)
@@ -299,10 +301,7 @@ class Work:
         return None
 
     def _log(self, error: StorageError) -> None:
-        """One line a message, however many of its items are wanted."""
-        if str(error) != self._logged:
-            self._logged = str(error)
-            events.storage(self._state.house.log, path=self._state.account, reason=self._logged)
+        self._state.house.complaints.storage(self._state.account, error)
 
 
 def _count(slices: Slices) -> int:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from mailsrv.system.clock import Clock
+from mailsrv.system.complaints import Complaints
 from mailsrv.system.log import Log
 from mailsrv.system.tls import TlsInfo
 from mailsrv.config.schema import Config
@@ -118,7 +119,8 @@ class Watch(Protocol):
 class House:
     """The services of one process, shared by its sessions, each safe to use from many threads.
 
-    `wait` lets a session's thread sleep; `secret` keys the fake salts of SCRAM; `tls` tells that TLS is configured.
+    `complaints` take what the disk refuses; `wait` lets a session's thread sleep; `secret` keys the fake salts of
+    SCRAM; `tls` tells that TLS is configured.
     """
 
     config: Config
@@ -131,6 +133,7 @@ class House:
     throttle: Throttle
     bans: Bans
     log: Log
+    complaints: Complaints
     clock: Clock
     wait: Callable[[float], None]
     secret: bytes

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mailsrv.errors import StorageError
-from mailsrv.system import events
 from mailsrv.imap.answers import Answer, Refusal, Status, Word, bye
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.imap.situation import State as Standing
@@ -41,7 +40,7 @@ def guard(state: State, act: Callable[[], Answer], renumber: bool) -> Answer:
     except Refusal as error:
         answer = error.status
     except StorageError as error:
-        events.storage(state.house.log, path=state.account, reason=str(error))
+        state.house.complaints.storage(state.account, error)
         answer = refusals.failure(error)
     if isinstance(answer, Status):
         answer = tell(state, answer, renumber)
@@ -71,7 +70,7 @@ def tell(state: State, answer: Status, renumber: bool) -> Status:
     except MailboxGone:
         return _end_view(state, answer)
     except StorageError as error:
-        events.storage(state.house.log, path=state.account, reason=str(error))
+        state.house.complaints.storage(state.account, error)
         return answer
     if news:
         state.send(news)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from mailsrv.errors import MailsrvError
 from mailsrv.system import events
 from mailsrv.system.clock import Clock
+from mailsrv.system.complaints import Complaints
 from mailsrv.system.log import Log
 from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import StoreRefusal
@@ -47,6 +48,7 @@ class Caretaker:
         self._share = share
         self._log = log
         self._clock = clock
+        self._complaints = Complaints(log, clock)
         self._changed = threading.Condition()
         self._noted: set[str] = set()
         self._untidy: dict[str, float] = {}  # when each was heard of last (monotonic)
@@ -70,6 +72,8 @@ class Caretaker:
 
     def run(self) -> None:
         """Work until `stop`."""
+        if not self._share.number:
+            self._readers.reserve.keep()
         while not self._stopping:
             self.work(self._wait())
             self._over.wait(PAUSE_SECONDS)
@@ -114,7 +118,7 @@ class Caretaker:
         except StoreRefusal:
             return True  # a mailbox went meanwhile
         except MailsrvError as error:
-            events.storage(self._log, path=account, reason=str(error))
+            self._complaints.storage(account, error)
         except Exception:
             # The net under work that nobody waits for: a bug in one account's messages keeps no other waiting.
             events.bug(self._log, where="caretaker", id=account, traceback=traceback.format_exc())

@@ -6,6 +6,7 @@ Diagnostics: `build_imap_house` raises StorageError when data_dir cannot be used
 import os
 from collections.abc import Callable
 
+from mailsrv.system.complaints import Complaints
 from mailsrv.system.disk import Disk
 from mailsrv.system.lock import Slots
 from mailsrv.system.wake import Waker
@@ -37,17 +38,21 @@ def build_imap_house(
     announcer.own = (socket, watch.tell)
     directory = Directory.from_config(config)
     quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
+    readers = Readers(disk, config.data_dir, clock, config.hostname, announcer, quota)
+    complaints = Complaints(context.log, clock)
+    readers.complain = complaints.storage
     return House(
         config=config,
         directory=directory,
         passwords=Remembered(passwords, clock),
-        readers=Readers(disk, config.data_dir, clock, config.hostname, announcer, quota),
+        readers=readers,
         access=Access(disk, config.data_dir, clock),
         metadata=Metadata(disk, config.data_dir, clock),
         watch=watch,
         throttle=context.counts,
         bans=context.bans,
         log=context.log,
+        complaints=complaints,
         clock=clock,
         wait=wait,
         secret=read_secret(disk, config.data_dir),

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mailsrv.errors import StorageFull
 from mailsrv.system import entropy
 from mailsrv.system.disk import Missing, Stamp
 from mailsrv.imap.numbers import NumberSet
@@ -78,8 +79,20 @@ class _Batch:
 def refresh(index: Index, key: Key, settle: bool = False, force: bool = False, row: MailboxRow | None = None) -> bool:
     """Bring a mailbox's rows in step with its directories, if their times say that there is something new; True when
     rows changed. `settle`: look also where only we were seen to change something. `force`: look anyway. `row`: the
-    mailbox's, where it has just been read."""
-    row = row or index.mailbox(key)
+    mailbox's, where it has just been read.
+
+    What cannot be written on a full disk stays as it is, and is found again the next time."""
+    try:
+        return _refresh(index, row or index.mailbox(key), settle, force)
+    except StorageFull as error:
+        index.complain(error)
+        return False
+    except Missing as error:
+        raise MailboxGone("the mailbox is just being deleted") from error
+
+
+def _refresh(index: Index, row: MailboxRow, settle: bool, force: bool) -> bool:
+    key = Key(row.id, row.uidvalidity)
     path = index.path(row)
     stamps = [stamp for leaf in LEAVES if (stamp := index.disk.stamp(f"{path}/{leaf}")) is not None]
     if len(stamps) != len(LEAVES):

@@ -11,15 +11,18 @@ Diagnostics: StorageError, as mailsrv.store.database; MailboxGone when a mailbox
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from mailsrv.errors import StorageError, StorageFull
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
+from mailsrv.system.reserve import Reserve
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.database import Connection, Cursor, Database, Row, Schema
+from mailsrv.store.database import Connection, Cursor, Damaged, Database, Row, Schema
 from mailsrv.store.layout import Layout
 from mailsrv.store.numbering import Numberings
 from mailsrv.store.ready_tables import RENEW, STATEMENTS, TABLES
@@ -28,6 +31,10 @@ from mailsrv.store.refusals import MailboxGone
 LOGGED = 1000  # transactions of a mailbox that `change` remembers; before that, every message may have changed
 REMEMBERED = 100_000  # UIDs of a mailbox that `expunged` remembers
 MAX_UID = 0xFFFFFFFF
+
+_SET_ASIDE_SECONDS = 60.0
+
+T = TypeVar("T")
 
 _MAX_LOGGED_RANGES = 200  # of one transaction; beyond, what lies between counts as changed too
 _SINGLE = 64  # ranges that are asked one by one
@@ -193,25 +200,77 @@ class Writing:
 
 
 class Index:
-    """The index of one account, with what is needed to keep it in step with the files. Threads may share it."""
+    """The index of one account, with what is needed to keep it in step with the files. Threads may share it.
 
-    def __init__(self, disk: Disk, clock: Clock, layout: Layout, hostname: str) -> None:
+    `reserve`: room for those who remove something from a full disk. `complain` hears of what nobody is told otherwise;
+    with it, who serves the account, a damaged file is set aside, and the next use begins a new one.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        clock: Clock,
+        layout: Layout,
+        hostname: str,
+        reserve: Reserve | None = None,
+        complain: Callable[[StorageError], None] | None = None,
+    ) -> None:
         self.disk = disk
         self.clock = clock
         self.layout = layout
         self.hostname = hostname
-        self.database = Database(disk, layout.index, SCHEMA, layout.index_lock)
+        self.reserve = reserve
+        self._complain = complain
+        self._set_aside_at = -math.inf  # monotonic
+        self.database = Database(disk, layout.index, SCHEMA, layout.index_lock, make_room=self.make_room)
         self.numberings = Numberings()
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows of one statement that changes nothing."""
-        return self.database.read(statement, values)
+        try:
+            return self.database.read(statement, values)
+        except Damaged as damaged:
+            self._set_aside(damaged)
+            raise
 
     @contextmanager
     def write(self, bulk: bool = False) -> Iterator[Writing]:
         """A transaction; see Database.write."""
-        with self.database.write(bulk) as connection:
-            yield Writing(connection)
+        try:
+            with self.database.write(bulk) as connection:
+                yield Writing(connection)
+        except Damaged as damaged:
+            self._set_aside(damaged)
+            raise
+
+    def complain(self, error: StorageError) -> None:
+        """Tell the operator of a trouble that the client is not told of."""
+        if self._complain is not None:
+            self._complain(error)
+
+    def make_room(self) -> bool:
+        """Give up the reserve; True when there was one."""
+        return self.reserve is not None and self.reserve.give_up()
+
+    def with_room(self, work: Callable[[], T]) -> T:
+        """Do what makes room for others: where the disk is full, in the room of the reserve."""
+        try:
+            return work()
+        except StorageFull:
+            if not self.make_room():
+                raise
+            return work()
+
+    def _set_aside(self, damaged: Damaged) -> None:
+        """Move a damaged file out of the way, once a minute at most: a disk that damages each new file is not to be
+        filled with them."""
+        now = self.clock.monotonic()
+        if self._complain is None or now - self._set_aside_at < _SET_ASIDE_SECONDS:
+            return
+        self._set_aside_at = now
+        target = f"{self.layout.index}.damaged"
+        if self.database.set_aside(damaged, target):
+            self._complain(StorageError(f"{damaged}; set aside as {target}, a new one is made from the files"))
 
     def mailbox(self, key: Key) -> MailboxRow:
         """The row of an open mailbox; raises MailboxGone."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from mailsrv.errors import StorageError
+from mailsrv.errors import StorageError, StorageFull
 from mailsrv.system import entropy
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk, Missing, Stamp
@@ -84,8 +84,14 @@ class Mailboxes:
                 return self._known
         listing = self._read()
         if self._reconcile(listing):
-            with self.change() as listing:
-                pass
+            try:
+                with self.change() as listing:
+                    pass
+            except StorageFull:
+                # Directories that others have made wait until their names can be kept.
+                listing = self._read()
+                if listing.find(INBOX) is None:
+                    raise
         known = _sort(listing.lines)
         with self._lock:
             self._known = known

@@ -11,6 +11,7 @@ reasons of mailsrv.store.refusals where a method names them; StorageError when t
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from mailsrv.errors import StorageFull
 from mailsrv.system.disk import Missing, UnnamedFile
 from mailsrv.system.openfile import OpenFile
 from mailsrv.imap.numbers import NumberSet
@@ -23,6 +24,7 @@ from mailsrv.store.numbering import Uids
 from mailsrv.store.refusals import MailboxGone, MessageGone
 from mailsrv.store.rows import CUR, LEAVES
 from mailsrv.store.values import (
+    DELETED,
     EVERY_FLAG,
     EVERY_RIGHT,
     KEYWORDS,
@@ -205,21 +207,32 @@ class OpenMailbox:
     ) -> Stored:
         """Change flags. Keywords are named, and made where they are to be set (raises TooMany): in a flag word their
         bits may have become those of others since it was read."""
-        stored = flags.store(self._index, self._key, uids, operation, flags_, unchanged_since)
+        system = flags_ if isinstance(flags_, int) else flags_.system
+
+        def work() -> Stored:
+            return flags.store(self._index, self._key, uids, operation, flags_, unchanged_since)
+
+        # What is marked as Deleted goes next.
+        removes = bool(system & DELETED) and operation is not Operation.REMOVE
+        stored = self._index.with_room(work) if removes else work()
         if stored.changed:
             self._household.announce()
         return stored
 
     def expunge(self, uids: NumberSet | None = None) -> tuple[NumberSet, int]:
         """Remove the messages that have the flag Deleted (of `uids`, or all); gives their UIDs and the modseq."""
-        gone, modseq, octets = expunge(self._index, self._key, uids)
+        gone, modseq, octets = self._index.with_room(lambda: expunge(self._index, self._key, uids))
         if gone:
             self._household.counted(-octets, -len(gone))
             self._household.announce()
         return gone, modseq
 
     def new_file(self) -> UnnamedFile:
-        """A file for the octets of a message to be appended: `write` to it, and close it when it is not used."""
+        """A file for the octets of a message to be appended: `write` to it, and close it when it is not used. Raises
+        StorageFull also while the last room is left to those who remove messages."""
+        reserve = self._index.reserve
+        if reserve is not None and reserve.is_given_up():
+            raise StorageFull(f"{self._path}: the disk was full, and what room there is serves to remove messages")
         try:
             return self._index.disk.open_unnamed(f"{self._path}/{LEAVES[CUR]}")
         except Missing as error:

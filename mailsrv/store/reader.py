@@ -12,8 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from mailsrv.errors import StorageFull
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import adopt, keywords, places, tidy, verify
+from mailsrv.store.database import Damaged
 from mailsrv.store.index import Index, Key
 from mailsrv.store.layout import check_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
@@ -73,7 +75,16 @@ class Reader:
 
     def delete(self, name: str) -> None:
         """Delete a mailbox, not those below it. Raises NoMailbox; WrongName for INBOX."""
-        places.delete(self._index, self._mailboxes, normalize(name))
+        name = normalize(name)
+        try:
+            places.delete(self._index, self._mailboxes, name)
+        except StorageFull:
+            if not self._index.make_room():
+                raise
+            # Its directory may have its other name by now; then the line goes by itself.
+            with suppress(NoMailbox):
+                places.delete(self._index, self._mailboxes, name)
+            places.forget_strangers(self._index, self._mailboxes)
         self._household.announce()
 
     def rename(self, old: str, new: str) -> None:
@@ -131,7 +142,11 @@ class Reader:
 
         `look` False: only to add messages to it, so files that nobody has seen yet stay unseen.
         """
-        info, row = places.attach(self._index, self._mailboxes, normalize(name))
+        try:
+            info, row = places.attach(self._index, self._mailboxes, normalize(name))
+        except Damaged:
+            # It was set aside, or else the same is said again.
+            info, row = places.attach(self._index, self._mailboxes, normalize(name))
         if not look:
             # While a client appends, cur/ is always young, and to read it again for each message would cost the square.
             return OpenMailbox(self._household, info, row)
@@ -170,7 +185,7 @@ class Reader:
     def tidy(self, most: int = 1000) -> bool:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was
         expunged and deleted. For idle moments; True when there is more to do."""
-        more = tidy.remove_files(self._index, most)
+        more = self._index.with_room(lambda: tidy.remove_files(self._index, most))
         places.forget_strangers(self._index, self._mailboxes)
         for number, uidvalidity in self._index.read(
             "SELECT id, uidvalidity FROM mailbox WHERE highestmodseq > written OR doubt"

@@ -5,9 +5,13 @@ Diagnostics: `reader` raises ValueError for what is no account's name, and Stora
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 
+from mailsrv.errors import StorageError
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
+from mailsrv.system.reserve import Reserve
 from mailsrv.store.account import Store
 from mailsrv.store.filling import Filler
 from mailsrv.store.index import Index
@@ -18,11 +22,17 @@ from mailsrv.store.quota import FILE, Quota
 from mailsrv.store.reader import Reader
 from mailsrv.store.values import Usage
 
+RESERVE = "reserve"
+
 OPEN = 16  # accounts whose connections stay open when nobody uses them
 
 
 class Readers:
-    """Threads may share it. `quota` is told what is added and removed here, for deliveries count with its file."""
+    """Threads may share it. `quota` is told what is added and removed here, for deliveries count with its file.
+
+    Who serves accounts sets `complain`, which hears of an account's troubles that no client is told of: then damaged
+    indexes are set aside. `reserve` is the room that is held back for those who remove messages from a full disk; who
+    cares for the accounts keeps it."""
 
     def __init__(
         self,
@@ -39,7 +49,9 @@ class Readers:
         self._hostname = hostname
         self._announcer = announcer
         self._quota = quota
+        self.complain: Callable[[str, StorageError], None] | None = None
         self._store = Store(disk, data_dir)
+        self.reserve = Reserve(f"{data_dir}/{RESERVE}")
         #: What accounts may store where it was set otherwise than by the configuration.
         self.limits = Limits(disk, data_dir, clock)
         self._lock = threading.Lock()
@@ -84,7 +96,8 @@ class Readers:
                 return index
         layout = Layout.of(self._data_dir, account)
         self._store.prepare(account)
-        new = Index(self._disk, self._clock, layout, self._hostname)
+        tell = None if self.complain is None else partial(self.complain, account)
+        new = Index(self._disk, self._clock, layout, self._hostname, self.reserve, tell)
         with self._lock:
             index = self._open.setdefault(account, new)
             self._open.move_to_end(account)

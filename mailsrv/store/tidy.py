@@ -4,14 +4,17 @@ Each step is a small transaction, and what it leaves undone is found by the next
 cur/; a file in new/ gets a link in cur/ first, as no rename crosses directories. Files are unlinked, their directories
 synced, and only then is forgotten that they are debris.
 
-Diagnostics: StorageError; nothing is lost then, and the next call begins where it stopped.
+Diagnostics: MailboxGone, StorageError; nothing is lost then, and the next call begins where it stopped.
 """
+
+from contextlib import suppress
 
 from mailsrv.errors import AlreadyThere
 from mailsrv.system.disk import CrossDevice, Missing
 from mailsrv.store.adopt import own_change
 from mailsrv.store.index import LOGGED, REMEMBERED, Index, Key, MailboxRow, Writing
 from mailsrv.store.message import base_of, tail_with
+from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.rows import CUR, LEAVES, NEW
 from mailsrv.store.transfer import is_same_file
 from mailsrv.store.values import SYSTEM
@@ -75,7 +78,10 @@ def _rename(
             continue
         done.append((uid, flags, wanted))
     if done:
-        index.disk.sync_directory(f"{path}/{LEAVES[CUR]}")
+        try:
+            index.disk.sync_directory(f"{path}/{LEAVES[CUR]}")
+        except Missing as error:
+            raise MailboxGone("the mailbox is just being deleted") from error
     for name in old:
         index.disk.unlink(name, missing_ok=True)
     return done
@@ -130,7 +136,8 @@ def _unlink(
                     index.disk.unlink(f"{path}/{LEAVES[leaf]}/{name}", missing_ok=True)
                     leaves.add(leaf)
     for leaf in leaves:
-        index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")
+        with suppress(Missing):  # just being deleted, and its files with it
+            index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")
 
 
 def _is_spare(index: Index, writing: Writing, name: str, base: str, number: int) -> bool:

@@ -16,6 +16,7 @@ from mailsrv.store.access import Access
 from mailsrv.store.metadata import Metadata
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Usage
+from mailsrv.system.complaints import Complaints
 from mailsrv.system.disk import Disk
 from tests.fakes.clock import FakeClock
 from tests.fakes.log import FakeLog
@@ -56,12 +57,15 @@ class House:
         self.log = FakeLog()
         self.bounds = Limits(**bounds)
         self.limits = limits or Usage()
+        complaints = Complaints(self.log, self.clock)
         self.readers = Readers(Disk(), str(path), self.clock, "host.example")
+        self.readers.complain = complaints.storage
         self.access = Access(Disk(), str(path), self.clock)
         directory = SimpleNamespace(account=lambda login: ACCOUNTS.get(login.removesuffix("@example.org")))
         self.services = SimpleNamespace(
             clock=self.clock,
             log=self.log,
+            complaints=complaints,
             watch=Watch(),
             tls=False,
             config=SimpleNamespace(hostname="host.example"),

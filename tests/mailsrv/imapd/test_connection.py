@@ -13,6 +13,7 @@ from mailsrv.imapd.house import House, Peer
 from mailsrv.store.access import Access
 from mailsrv.store.metadata import Metadata
 from mailsrv.store.readers import Readers
+from mailsrv.system.complaints import Complaints
 from mailsrv.system.disk import Disk
 from mailsrv.system.tls import TlsInfo
 from tests.fakes.clock import FakeClock
@@ -77,7 +78,8 @@ def make(tmp_path, services=None, peer=None, **limits):
     house = House(
         config=config, directory=services, passwords=services, readers=Readers(disk, data_dir, clock, "mx"),
         access=Access(disk, data_dir, clock), metadata=Metadata(disk, data_dir, clock), watch=Watch(),
-        throttle=services, bans=services, log=FakeLog(),
+        throttle=services, bans=services, log=(log := FakeLog()),
+        complaints=Complaints(log, clock),
         clock=clock, wait=lambda seconds: None, secret=b"k", tls=True,
     )  # fmt: skip
     return Conversation(peer or Peer("S1", "imap", "192.0.2.1"), house), services, house

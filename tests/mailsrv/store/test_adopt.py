@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from mailsrv.errors import StorageFull
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.store.values import ANSWERED, DELETED, FLAGGED, SEEN, Operation
 from mailsrv.system.disk import Disk
@@ -244,6 +245,44 @@ def test_the_directories_of_an_open_mailbox_vanish(ground):
     os.rename(f"{ground.root}/.A", f"{ground.root}/elsewhere")
     with pytest.raises(MailboxGone):
         box.refresh()
+
+
+def test_a_mailbox_that_is_deleted_while_it_is_looked_into(tmp_path):
+    """That is no trouble of the disk."""
+
+    class Late(Disk):
+        armed = False
+
+        def names(self, path):
+            if self.armed and path.endswith("/.A/cur"):
+                os.rename(path.removesuffix("/cur"), f"{tmp_path}/elsewhere")
+            return super().names(path)
+
+    disk = Late()
+    ground = Ground(tmp_path, disk=disk)
+    ground.reader.create("A")
+    box = ground.open("A")
+    ground.file("1.a.x", directory=".A/new")
+    disk.armed = True
+    with pytest.raises(MailboxGone):
+        box.refresh(force=True)
+
+
+def test_on_a_full_disk_nothing_new_is_seen(ground, monkeypatch):
+    box = ground.open()
+    ground.append(box, "one")
+    ground.file("1.a.x")
+    told = []
+    monkeypatch.setattr(box._index, "_complain", told.append)
+
+    def refuse():
+        raise StorageFull("index.sqlite3: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(box._index, "write", refuse)
+        assert not box.refresh() and ground.open().status().messages == 1
+    assert [str(error) for error in told] == ["index.sqlite3: database or disk is full"] * 2
+    assert box.refresh() and box.status().messages == 2
 
 
 def test_a_missing_new_is_made_again(ground):
