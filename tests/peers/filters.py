@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.house import free_ports
+from tests.ports import free_ports
 
 START_SECONDS = 30
 RULE = """\

@@ -7,7 +7,6 @@ Diagnostics: a server that does not greet on every port within 20 s, or dies, fa
 """
 
 import os
-import random
 import re
 import shutil
 import signal
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_ports
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MAILSRV = [sys.executable, str(CHECKOUT / "bin" / "mailsrv")]
@@ -133,21 +134,6 @@ class House:
         assert found[0].startswith(b"Return-Path: <"), found[0][:80]
         assert not re.search(rb"(?<!\r)\n", found[0]), "a line without CRLF"
         return found[0]
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that were free a moment ago, below those that the kernel gives to clients: they stay free."""
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
-            except OSError:
-                continue
-            port = probe.getsockname()[1]
-            if port not in found:
-                found.append(port)
-    return found
 
 
 def _write_certificate(root: Path) -> None:

@@ -20,12 +20,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.house import MAILSRV, House, free_ports
+from tests.peers.house import MAILSRV, House
+from tests.ports import free_ports
 
 PASSWORD = "correct horse"
 WAIT_SECONDS = 60  # far more than anything takes, so that a loaded machine does not fail a test
 ACCOUNTS = tuple(f"reader{number:02}" for number in range(50))
 NARROW, NARROW_MESSAGES = "narrow", 3  # an account with a quota
+KEEPER = "keeper"  # an account that may set quotas
 EXTRA = """\
 [bans]
 allow = ["127.0.0.0/8"]
@@ -72,6 +74,7 @@ class ImapHouse(House):
         keys = tomllib.loads(done.stdout)
         text = EXTRA.format(**ports) + "".join(ACCOUNT.format(name=name, **keys) for name in (*ACCOUNTS, NARROW))
         text += f"quota_messages = {NARROW_MESSAGES}\n"  # of the last one
+        text += ACCOUNT.format(name=KEEPER, **keys) + "sets_quotas = true\n"
         super().__init__(extra=text)
         self.ports |= ports
         self._accounts = iter(ACCOUNTS)

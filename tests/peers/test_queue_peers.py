@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.dns import FakeDnsServer
-from tests.peers.house import DOMAIN, MAILSRV, PASSWORDS, House, free_ports
+from tests.peers.house import DOMAIN, MAILSRV, PASSWORDS, House
+from tests.ports import free_ports
 from tests.whole.running import wait_until
 
 MESSAGES = 2000

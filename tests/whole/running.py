@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mailsrv.serve.control import ask
+from tests.ports import free_port
 
 TOP = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0  # seconds; far more than anything takes, so that a loaded machine does not fail a test
@@ -36,12 +37,6 @@ port = {port}
 """
 
 _FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(look, what, deadline=DEADLINE):

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from mailsrv.directory.passwords import hash_password
-from tests.whole.running import DEADLINE, Running, free_port, wait_until
+from tests.ports import free_port
+from tests.whole.running import DEADLINE, Running, wait_until
 
 PASSWORD = "open sesame 1"
 HASH = hash_password(PASSWORD)

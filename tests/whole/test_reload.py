@@ -9,7 +9,8 @@ import ssl
 import threading
 
 from mailsrv.system.tls import make_self_signed
-from tests.whole.running import DEADLINE, free_port, is_refused, send, wait_until
+from tests.ports import free_port
+from tests.whole.running import DEADLINE, is_refused, send, wait_until
 
 LIMITS = "[limits]\nworkers = 2\n"
 

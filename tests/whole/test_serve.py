@@ -17,7 +17,8 @@ import pytest
 from mailsrv.directory.passwords import hash_password
 from mailsrv.serve.privileges import FIRST_NUMBER
 from tests.others import reason_not_to
-from tests.whole.running import DEADLINE, TOP, free_port, is_alive, is_refused, send, wait_until
+from tests.ports import free_port
+from tests.whole.running import DEADLINE, TOP, is_alive, is_refused, send, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mailsrv.directory.passwords import hash_password
-from tests.whole.running import DEADLINE, TOP, free_port, wait_until
+from tests.ports import free_port
+from tests.whole.running import DEADLINE, TOP, wait_until
 
 PASSWORD = "open sesame 1"
 HASH = hash_password(PASSWORD)

@@ -6,7 +6,7 @@ import pytest
 from mailsrv.config.schema import ListenerConfig
 from mailsrv.errors import Refused
 from mailsrv.serve.listeners import adopt, close_listeners, key_of, name_of, open_listeners
-from tests.whole.running import free_port
+from tests.ports import free_port
 
 
 def smtp(port, addr="127.0.0.1"):

@@ -13,7 +13,8 @@ from mailsrv.config.load import load
 from mailsrv.errors import ConfigError, Refused
 from mailsrv.serve.opening import Opening, Options
 from mailsrv.system.tls import make_self_signed
-from tests.whole.running import BASE, free_port
+from tests.ports import free_port
+from tests.whole.running import BASE
 
 
 @pytest.fixture
