@@ -6,10 +6,12 @@ IMAPClient is a Python library of the environment, not a package of Debian; with
 import datetime
 import importlib
 import smtplib
+import subprocess
 
 import pytest
 
-from tests.peers.imap_house import NARROW, NARROW_MESSAGES, PASSWORD, WAIT_SECONDS, make_message
+from tests.peers.house import MAILSRV
+from tests.peers.imap_house import KEEPER, NARROW, NARROW_MESSAGES, PASSWORD, WAIT_SECONDS, make_message
 
 WAYS = ("imaps", "imap", "clear")
 
@@ -178,6 +180,34 @@ def test_quota(imap_house, open_client):
     client.delete_messages(1)
     client.expunge()
     client.append("INBOX", make_message(99))
+
+
+def test_a_quota_that_is_set_counts_at_once(imap_house, open_client):
+    """For a session that is there already, for deliveries, and for the operator's commands."""
+    account = imap_house.new_account()
+    client, keeper = open_client(account), open_client(KEEPER)
+    quota = importlib.import_module("imapclient.imapclient").Quota
+    client.append("INBOX", make_message(1))
+    with pytest.raises(client.Error, match="NOPERM"):
+        client.set_quota([quota(account, "MESSAGE", None, 5)])
+    keeper.set_quota([quota(account, "MESSAGE", None, 2)])
+    deliver(imap_house, account, 2)
+    with pytest.raises(smtplib.SMTPRecipientsRefused, match="452"):
+        deliver(imap_house, account, 3)
+    assert client.folder_status("INBOX", ["MESSAGES"]) == {b"MESSAGES": 2}  # and what was delivered is in the index
+    with pytest.raises(client.Error, match="OVERQUOTA"):
+        client.append("INBOX", make_message(3))
+    subprocess.run([*MAILSRV, "quota", "set", account, "--messages", "3", "--config", imap_house.config], check=True)
+    deliver(imap_house, account, 3)
+    assert [(one.usage, one.limit) for one in client.get_quota_root("INBOX")[1]] == [(3, 3)]
+    subprocess.run([*MAILSRV, "quota", "reset", account, "--config", imap_house.config], check=True)
+    deliver(imap_house, account, 4)
+    assert client.get_quota_root("INBOX")[1] == []
+
+
+def deliver(house, account, number):
+    with smtplib.SMTP("127.0.0.1", house.ports["smtp"], timeout=WAIT_SECONDS) as sender:
+        sender.sendmail("a@example.com", [f"{account}@example.org"], make_message(number))
 
 
 def test_a_shared_mailbox(imap_house, open_client):

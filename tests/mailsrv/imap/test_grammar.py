@@ -77,6 +77,7 @@ def test_what_is_no_date(octets: bytes) -> None:
     [
         (b'"17-Jul-1996 02:44:25 -0700"', 837596665),
         (b'" 1-Jan-1970 01:00:00 +0100"', 0),
+        (b'"1-Jan-1970 01:00:00 +0100"', 0),  # without the space, which some clients leave out
         (b'"31-Dec-1969 23:59:59 +0000"', -1),
         (b'"30-Jun-2015 23:59:60 +0000"', 1435708799),
     ],
@@ -88,7 +89,7 @@ def test_moments(octets: bytes, seconds: int) -> None:
 @pytest.mark.parametrize(
     "octets",
     [
-        b'"1-Jul-1996 02:44:25 -0700"',
+        b'"001-Jul-1996 02:44:25 -0700"',
         b'"32-Jul-1996 02:44:25 -0700"',
         b'"17-Jul-1996 24:44:25 -0700"',
         b'"17-Jul-1996 02:44:25"',
