@@ -1,9 +1,8 @@
 """Importing from another server by IMAP: its mailboxes with special use and subscriptions, its messages with flags.
 
-Only one's own mailboxes are listed, without the prefix that some servers put before them; of Gmail's, those that show
-messages of other mailboxes once more are left out. A message is known again by UIDVALIDITY and UID. Small messages are
-fetched many at once, large ones by pieces. A connection that breaks is made again, a few times. Nothing is changed
-there: mailboxes are examined, and bodies peeked at.
+Only one's own mailboxes are listed, without the prefix that some servers put before them. A message is known again by
+UIDVALIDITY and UID. Small messages are fetched many at once, large ones by pieces. A connection that breaks is made
+again, a few times, and goes on where it was. Nothing is changed there: mailboxes are examined, and bodies peeked at.
 
 Diagnostics: Refused when the server is not reached or does not let us in; SourceLost when it is lost for good.
 """
@@ -52,6 +51,8 @@ class ImapSource:
     def __init__(self, place: ImapPlace, wait: Callable[[float], object] | None = None) -> None:
         self._place = place
         self._wait = wait or threading.Event().wait
+        self._validity = -1  # of the mailbox that is being read
+        self._renewed = False  # the connection, while a message was read
         self.identity = f"{place.account}@{place.host}:{place.port}"
         try:
             self._client = self._connect()
@@ -60,32 +61,45 @@ class ImapSource:
 
     def mailboxes(self) -> list[Origin]:
         """See Source."""
-        try:
-            namespaces, listed = self._client.namespaces(), self._client.list_mailboxes()
-        except (ImapLost, ImapRefused) as error:
-            raise SourceLost(f"{self._place.host}: {error}") from None
+        losses = 0
+        while True:
+            try:
+                return self._list()
+            except ImapRefused as error:
+                raise SourceLost(f"{self._place.host}: {error}") from None
+            except ImapLost as error:
+                losses = self._again(losses, f"{self._place.host}: {error}")
+
+    def _list(self) -> list[Origin]:
+        namespaces, listed = self._client.namespaces(), self._client.list_mailboxes()
         own = [prefix for prefix, _ in namespaces[0]] if namespaces else [b""]
         foreign = tuple(prefix for part in namespaces[1:] for prefix, _ in part if prefix)
         found = []
         for one in listed:
-            if one.attributes & (_VIEWS | _NO_MESSAGES) or foreign and one.name.startswith(foreign):
+            if one.attributes & _NO_MESSAGES or foreign and one.name.startswith(foreign):
                 continue
             name = _name(one, own)
-            use = next((_USES[word] for word in one.attributes if word in _USES), "") or use_of(name)
+            is_view = bool(one.attributes & _VIEWS)
+            use = "" if is_view else next((_USES[word] for word in one.attributes if word in _USES), use_of(name))
             if name:
-                subscribed = "\\subscribed" in one.attributes
-                found.append(Origin(name, one.name.decode("latin-1"), use, subscribed, self._client.count(one.name)))
+                # INBOX is seen whether it is subscribed or not.
+                subscribed = "\\subscribed" in one.attributes or name == INBOX
+                count = self._client.count(one.name)
+                found.append(Origin(name, one.name.decode("latin-1"), use, subscribed, count, is_view))
         return distinct(found)
 
     def items(self, origin: Origin, known: Container[str]) -> Iterator[Item]:
         """See Source, by ascending UID."""
         done = losses = 0
+        self._validity = -1
         while True:
+            self._renewed = False
             try:
                 for uid, item in self._walk(origin, known, done):
                     yield item
                     done, losses = uid, 0
-                return
+                if not self._renewed:
+                    return
             except ImapRefused as error:
                 raise SourceLost(f"{origin.name}: {self._place.host}: {error}") from None
             except ImapLost as error:
@@ -120,7 +134,7 @@ class ImapSource:
 
     def _walk(self, origin: Origin, known: Container[str], done: int) -> Iterator[tuple[int, Item]]:
         """The messages behind the UID `done`."""
-        count, validity = self._client.examine(origin.key.encode("latin-1"))
+        count, validity = self._examine(origin)
         number = 1
         while number <= count:
             described = [
@@ -129,9 +143,11 @@ class ImapSource:
             for group in _groups(described, validity, known):
                 bodies = self._fetch([one.uid for one, new in group if new and one.size <= _PIECE])
                 for one, new in group:
-                    item = self._item(one, validity, bodies) if new else _item(one, validity, None)
+                    item = self._item(origin, one, bodies) if new else _item(one, validity, None)
                     yield one.uid, item
                     done = one.uid
+                    if self._renewed:
+                        return  # numbers may be others on the new connection
             # What others expunge moves the numbers of the rest.
             expunged = self._client.expunged()
             count -= expunged
@@ -151,16 +167,37 @@ class ImapSource:
             found |= self._fetch([uid])
         return found
 
-    def _item(self, one: Described, validity: int, bodies: dict[int, bytes]) -> Item:
-        if one.uid in bodies:
-            return _item(one, validity, iter((bodies[one.uid],)))
-        return _item(one, validity, self._pieces(one.uid))
+    def _examine(self, origin: Origin) -> tuple[int, int]:
+        """How many messages there are, and the UIDVALIDITY, which is the same as long as they are read."""
+        count, validity = self._client.examine(origin.key.encode("latin-1"))
+        if self._validity not in (-1, validity):
+            raise SourceLost(f"{origin.name}: its messages were given other numbers meanwhile; begin again")
+        self._validity = validity
+        return count, validity
 
-    def _pieces(self, uid: int) -> Iterator[bytes]:
-        try:
-            yield from self._client.pieces(uid, _PIECE)
-        except (ImapLost, ImapRefused) as error:
-            raise Unreadable(str(error)) from None
+    def _item(self, origin: Origin, one: Described, bodies: dict[int, bytes]) -> Item:
+        pieces = iter((bodies[one.uid],)) if one.uid in bodies else self._pieces(origin, one.uid)
+        return _item(one, self._validity, pieces)
+
+    def _pieces(self, origin: Origin, uid: int) -> Iterator[bytes]:
+        """The octets of a large message; on a new connection those that are missing."""
+        offset = losses = 0
+        examined = True
+        while True:
+            try:
+                if not examined:
+                    self._examine(origin)
+                    examined = True
+                for piece in self._client.pieces(uid, _PIECE, offset):
+                    yield piece
+                    offset += len(piece)
+                    losses = 0
+                return
+            except ImapRefused as error:
+                raise Unreadable(str(error)) from None
+            except ImapLost as error:
+                losses = self._again(losses, f"{origin.name}: {self._place.host}: {error}")
+                self._renewed, examined = True, False
 
 
 def _item(one: Described, validity: int, pieces: Iterator[bytes] | None) -> Item:

@@ -8,7 +8,7 @@ SourceLost by a source that cannot go on for now. `clean_name` raises nothing.
 
 import re
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mailsrv.errors import MailsrvError
@@ -43,13 +43,15 @@ class SourceLost(MailsrvError):
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A mailbox of a source. `name` is what it is called here (levels parted by "/"), `key` what the source knows it
-    by, `special_use` one of mailsrv.store.values.SPECIAL_USES or "", `count` its messages (0: not known)."""
+    by, `special_use` one of mailsrv.store.values.SPECIAL_USES or "", `count` its messages (0: not known). `is_view`: it
+    shows messages of other mailboxes once more."""
 
     name: str
     key: str
     special_use: str = ""
     subscribed: bool = True
     count: int = 0
+    is_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +121,5 @@ def distinct(origins: Iterable[Origin]) -> list[Origin]:
         while name in found:
             number += 1
             name = f"{origin.name}-{number}"
-        found[name] = Origin(name, origin.key, origin.special_use, origin.subscribed, origin.count)
+        found[name] = replace(origin, name=name)
     return list(found.values())

@@ -118,7 +118,7 @@ class Work:
         """Take everything. Raises what ends it early; `tallies` tell what was done by then."""
         identity = f"{self._source.identity}\n{self._into}"
         with Journals(self._place.disk, self._place.layout, self._source.kind, identity) as journals:
-            origins = [origin for origin in self._source.mailboxes() if _is_wanted(origin.name, patterns)]
+            origins = [origin for origin in self._source.mailboxes() if _is_wanted(origin, patterns)]
             if not origins:
                 raise Refused("there is no mailbox of such a name at the source")
             single = len(origins) == 1 and self._source.kind == "mbox"
@@ -216,8 +216,12 @@ def _read_password(arguments: argparse.Namespace) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _is_wanted(origin: Origin, patterns: Sequence[str]) -> bool:
+    """Whether to take it; one that shows the messages of others only if it is asked for."""
+    if not patterns and origin.is_view:
+        text = f"{origin.name}: left out, as it shows messages of other mailboxes once more; --mailbox takes it"
+        print(f"mailsrv: {clean(text)}", file=sys.stderr)
+    return any(fnmatch.fnmatchcase(origin.name, pattern) for pattern in patterns) if patterns else not origin.is_view
 
 
 def _title(tally: Tally) -> str:

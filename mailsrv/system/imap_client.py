@@ -31,6 +31,7 @@ _MESSAGES = re.compile(rb"\(MESSAGES (\d{1,10})\)")
 _VALIDITY = re.compile(rb"\d{1,10}")
 _LIST = re.compile(rb'\(([^()]*)\) (NIL|"\\?.") (.*)', re.DOTALL)
 _NAMESPACE = re.compile(rb'\("((?:[^"\\]|\\.)*)" (?:NIL|"\\?(.)")')
+_QUOTED = re.compile(rb'BODY\[\](?:<\d+>)? "((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(rb"\\(.)")
 
 
@@ -195,9 +196,8 @@ class ImapClient:
         numbers = ",".join(map(str, uids))
         return self._fetch_bodies(numbers, "BODY.PEEK[]")
 
-    def pieces(self, uid: int, count: int) -> Iterator[bytes]:
-        """The octets of one message, `count` at a time; none when the server does not give it."""
-        offset = 0
+    def pieces(self, uid: int, count: int, offset: int = 0) -> Iterator[bytes]:
+        """The octets of one message from `offset` on, `count` at a time; none when the server does not give it."""
         while True:
             piece = self._fetch_bodies(str(uid), f"BODY.PEEK[]<{offset}.{count}>").get(uid, b"")
             if piece:
@@ -259,8 +259,12 @@ def _texts(data: Sequence[Any]) -> Iterator[tuple[bytes, bytes | None]]:
                 at += 1
             yield text, body
         elif isinstance(one, bytes):
-            # A message without octets may come as a string.
-            yield one, b"" if b'BODY[] ""' in one else None
+            # A small message may come as a string.
+            quoted = _QUOTED.search(one)
+            if quoted is None:
+                yield one, None
+            else:
+                yield one[: quoted.start()] + one[quoted.end() :], _unescape(quoted[1])
 
 
 def _read_list(data: Sequence[Any]) -> list[Listed]:

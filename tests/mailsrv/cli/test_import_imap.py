@@ -75,8 +75,11 @@ def test_mailboxes_by_name_and_use():
     namespace = '(("INBOX." ".")) NIL (("shared." "."))'
     with FakeImapServer(boxes, "IMAP4rev1 AUTH=PLAIN NAMESPACE", namespace=namespace) as server:
         source = open_source(server)
-        assert [(one.name, one.key, one.special_use, one.subscribed) for one in source.mailboxes()] == [
-            ("INBOX", "INBOX", "", False),
+        found = source.mailboxes()
+        assert [one.name for one in found if one.is_view] == ["All Mail"]
+        assert [(one.name, one.key, one.special_use, one.subscribed) for one in found] == [
+            ("INBOX", "INBOX", "", True),
+            ("All Mail", "INBOX.All Mail", "", False),
             ("Gesendet", "INBOX.Gesendet", "\\Sent", True),
             ("Papierkorb", "INBOX.Papierkorb", "\\Trash", False),
             ("a_b/ä", "INBOX.a/b.&AOQ-", "", False),
@@ -105,6 +108,39 @@ def test_a_connection_that_breaks_is_made_again(monkeypatch):
         source = open_source(server, waits)
         assert [key for key, _ in read(source)] == [f"7.{uid}" for uid in range(1, 8)]
         assert waits
+        source.close()
+
+
+def test_a_large_message_goes_on_where_its_connection_broke(monkeypatch):
+    """Whichever command it dies at: each message comes whole, once."""
+    monkeypatch.setattr(import_imap, "_PIECE", 100)
+    large = bytes(range(256)) * 2
+    boxes = {"INBOX": FakeMailbox(messages(1, 3, 4) | {2: ("", DATE, large)})}
+    small = [(f"7.{number}", b"Subject: %d\r\n\r\n" % number) for number in (1, 3, 4)]
+    expected = sorted([*small, ("7.2", large)])
+    for commands in range(3, 20):
+        waits = []
+        with FakeImapServer(boxes, breaks=[commands, 6]) as server:
+            source = open_source(server, waits)
+            assert read(source) == expected, commands
+            pieces = [one for one in server.said if "BODY.PEEK[]<" in one]
+            assert len(set(pieces)) == 6 and len(pieces) <= 8
+            source.close()
+
+
+def test_messages_that_get_other_numbers_meanwhile(monkeypatch):
+    monkeypatch.setattr(import_imap, "_GROUP", 1)
+    boxes = {"INBOX": FakeMailbox(messages(1, 2))}
+    with FakeImapServer(boxes, breaks=[9]) as server:
+        source = open_source(server)
+        [origin] = source.mailboxes()
+        items = source.items(origin, ())
+        assert next(items).key == "7.1"
+        boxes["INBOX"].validity = 8
+        server.breaks = []
+        with pytest.raises(SourceLost, match="other numbers meanwhile"):
+            list(items)
+        assert [item.key for item in source.items(origin, ())] == ["8.1", "8.2"]
         source.close()
 
 

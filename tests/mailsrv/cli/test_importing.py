@@ -140,6 +140,23 @@ def test_another_server(house, tmp_path, capsys, monkeypatch):
         assert (inbox["there"], inbox["taken"], inbox["known"]) == (2, 1, 1)
 
 
+def test_mailboxes_that_show_others_messages_are_taken_when_asked_for(house, capsys, monkeypatch):
+    """As Gmail's with all mail, where archived messages are nowhere else."""
+    monkeypatch.setenv("MAILSRV_IMPORT_PASSWORD", "secret")
+    one = {4: ("", " 1-Jan-2024 00:00:09 +0000", b"S: x\r\n\r\n")}
+    boxes = {"INBOX": FakeMailbox(one), "All": FakeMailbox(one, "\\All"), "Stars": FakeMailbox({}, "\\Flagged")}
+    with FakeImapServer(boxes) as server:
+        words = ["import", "imap", "alice", "--host", "127.0.0.1", "--port", server.port, "--user", "alice"]
+        words += ["--security", "plain"]
+        assert house.run(*words) == 0
+        assert "mailsrv: All: left out, as it shows messages of other mailboxes" in capsys.readouterr().err
+        assert house.mail().keys() == {"INBOX"}
+        assert house.run(*words, "--mailbox", "A*") == 0
+        assert "left out" not in capsys.readouterr().err
+        assert {name: len(texts) for name, texts in house.mail().items()} == {"INBOX": 1, "All": 1}
+        assert house.reader().find("All").special_use == ""
+
+
 def test_an_interrupt(house, maildir, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

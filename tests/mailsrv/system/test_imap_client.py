@@ -88,6 +88,23 @@ def test_no_connection_and_one_that_breaks() -> None:
         ImapClient("127.0.0.1", port, Security.PLAIN, True, SECONDS)
 
 
+def test_bodies_in_every_form_that_a_server_may_choose() -> None:
+    """As a string, as a literal of RFC 3516, with the UID behind it, and other answers in between."""
+    answer = (
+        b'* 1 FETCH (UID 1 BODY[] "a \\"b\\" \\\\ UID 9")\r\n* 7 EXISTS\r\n* 2 FETCH (FLAGS (\\Seen) UID 2)\r\n'
+        b'* 2 FETCH (BODY[] ~{3}\r\na\0b UID 2)\r\n* 3 FETCH (UID 3 BODY[] "")\r\n* 4 FETCH (UID 4 BODY[] NIL)\r\n'
+        b'* 5 FETCH (UID 5 BODY[] {2}\r\nxy FLAGS (\\Seen))\r\n* 6 FETCH (UID 6 BODY[]<0> "part")\r\nTAG OK done\r\n'
+    )
+    with FakeImapServer({"INBOX": FakeMailbox({1: ("", DATE, BODY)})}) as server:
+        client = connect(server)
+        client.examine(b"INBOX")
+        server.answers["UID"] = answer
+        assert client.bodies([1, 2, 3, 4, 5, 6]) == {
+            1: b'a "b" \\ UID 9', 2: b"a\0b", 3: b"", 5: b"xy", 6: b"part",
+        }  # fmt: skip
+        client.close()
+
+
 def test_too_much_and_nonsense() -> None:
     with FakeImapServer({"INBOX": FakeMailbox({1: ("", DATE, BODY)})}) as server:
         client = connect(server)
