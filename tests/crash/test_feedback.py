@@ -3,6 +3,7 @@
 
 import itertools
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pytest
 
@@ -61,6 +62,12 @@ def new_disk(durable=True):
     return scene.disk
 
 
+@lru_cache(maxsize=1000)
+def count_messages(letter):
+    """What a report tells of; most points of a crash make the same letter."""
+    return open_letter(letter)[1].messages
+
+
 def deliver(disk, world):
     """The queue's runner: everybody takes everything."""
     claims = Claims(disk, LAYOUT, world.clock, FakeLog())
@@ -70,7 +77,7 @@ def deliver(disk, world):
             with claim:
                 if claim.waiting:
                     recipient = str(claim.envelope.recipients[0].address)
-                    world.given.add((recipient, name, open_letter(claim.read(0, 1 << 20))[1].messages))
+                    world.given.add((recipient, name, count_messages(claim.read(0, 1 << 20))))
                     if name in world.finished:
                         world.faults.append(f"{name} was delivered and is delivered again")
                 claim.finish([Outcome(index, Status.RELAYED, "2.0.0", "so it is") for index in claim.waiting])

@@ -21,6 +21,7 @@ import select
 import socket
 import struct
 import threading
+from functools import lru_cache
 
 import dns.exception
 import dns.flags
@@ -40,6 +41,24 @@ from mailsrv.system.dns_wire import READERS, parse_name, print_name
 IN = dns.rdataclass.IN
 
 
+# The same few zones are read in thousands of tests.
+@lru_cache(maxsize=4096)
+def _name(text):
+    return print_name(parse_name(text))
+
+
+@lru_cache(maxsize=4096)
+def _record(kind, value):
+    if kind == "TLSA":  # dnspython refuses those that mean "unusable"
+        fields = value.split(None, 3)
+        octets = bytes([*map(int, fields[:3])]) + bytes.fromhex(fields[3])
+        return dns.rdata.GenericRdata(IN, dns.rdatatype.TLSA, octets)
+    if kind == "TXT" and not value.startswith('"'):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        value = " ".join(f'"{escaped[i : i + 200]}"' for i in range(0, max(len(escaped), 1), 200))
+    return dns.rdata.from_text(IN, kind, value, origin=dns.name.root, relativize=False)
+
+
 class Zone:
     """The text as tables by (name, type); names as print_name gives them."""
 
@@ -57,28 +76,13 @@ class Zone:
             if words[0] == "TTL":
                 ttl = self.negative_ttl = int(words[1])
             elif words[0] == "FAIL":
-                self.failing.add((self._name(words[1]), words[2].strip() if len(words) > 2 else "*"))
+                self.failing.add((_name(words[1]), words[2].strip() if len(words) > 2 else "*"))
             elif words[0] == "AUTHENTIC":
                 self.signed.append(parse_name(words[1]))
             else:
-                name, kind, value = self._name(words[0]), words[1], words[2].strip()
-                self.records.setdefault((name, kind), []).append(self._record(kind, value))
+                name, kind, value = _name(words[0]), words[1], words[2].strip()
+                self.records.setdefault((name, kind), []).append(_record(kind, value))
                 self.ttls[name, kind] = ttl
-
-    @staticmethod
-    def _name(text):
-        return print_name(parse_name(text))
-
-    @staticmethod
-    def _record(kind, value):
-        if kind == "TLSA":  # dnspython refuses those that mean "unusable"
-            fields = value.split(None, 3)
-            octets = bytes([*map(int, fields[:3])]) + bytes.fromhex(fields[3])
-            return dns.rdata.GenericRdata(IN, dns.rdatatype.TLSA, octets)
-        if kind == "TXT" and not value.startswith('"'):
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            value = " ".join(f'"{escaped[i : i + 200]}"' for i in range(0, max(len(escaped), 1), 200))
-        return dns.rdata.from_text(IN, kind, value, origin=dns.name.root, relativize=False)
 
     def fails(self, name, kind):
         return bool({(name, kind), (name, "*")} & self.failing)
