@@ -97,6 +97,7 @@ def _describe(place: AccountPlace) -> dict[str, object]:
     if place.disk.exists(place.layout.root):
         place.reader.adopt()
         usage = place.reader.usage()
+        place.readers.close()
     limits = place.reader.limits
     return {
         "account": place.account,
