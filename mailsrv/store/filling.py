@@ -1,6 +1,9 @@
 """Computing what is kept of messages (store.ready) and the text index, in batches: in the background after delivery, or
 when somebody asks first.
 
+The background begins with the newest messages. Another process that wants the same ones now computes them itself and
+waits for nobody; when both met, the background goes on from the other end, so that they share the work.
+
 A batch reads its files before it takes the index's write lock, and writes all its rows in one transaction. Rows go with
 their content: one that vanished meanwhile gets none. A file that cannot be read now gets no row either, and is tried
 again when its mailbox is asked for, or by the next process.
@@ -14,6 +17,7 @@ Diagnostics: StorageError when the index or search.sqlite3 refuses; files that r
 import mmap
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from mailsrv.errors import StorageError
@@ -32,9 +36,10 @@ MAX_INDEXED = 1 << 18  # characters of a header or body that the text index take
 _BATCH = 500  # messages of one transaction
 
 _MISSING = (
-    "SELECT uid, content, leaf, base, tail FROM message WHERE mailbox = ? AND uid > ?"
-    " AND NOT EXISTS (SELECT 1 FROM searchable WHERE searchable.content = message.content) ORDER BY uid LIMIT ?"
+    "SELECT uid, content, leaf, base, tail FROM message WHERE mailbox = ? AND uid > ? AND uid < ?"
+    " AND NOT EXISTS (SELECT 1 FROM searchable WHERE searchable.content = message.content) ORDER BY uid {} LIMIT ?"
 )
+_UPWARDS, _DOWNWARDS = _MISSING.format("ASC"), _MISSING.format("DESC")
 _LIVES = "WHERE EXISTS (SELECT 1 FROM content WHERE id = ?1)"
 _INSERTS = (
     f"INSERT OR IGNORE INTO ready SELECT ?1, ?2, ?3, ?4, ?5, ?6 {_LIVES}",
@@ -70,9 +75,48 @@ class _Progress:
     def __init__(self, index: Index) -> None:
         root = index.layout.root
         self.texts = TextIndex(index.disk, f"{root}/{FILE}", f"{root}/{LOCK}")
-        # UIDs of each mailbox up to which all messages have rows; and up to which those without had no files.
+        # UIDs of each mailbox up to which all messages have rows; and what the background has looked at.
         self.done: dict[Key, int] = {}
-        self.tried: dict[Key, int] = {}
+        self.sweeps: dict[Key, _Sweep] = {}
+
+
+class _Sweep:
+    """What the background has looked at in one mailbox: every UID below `top` but those between `low` and `high`."""
+
+    __slots__ = ("high", "low", "top", "upwards")
+
+    def __init__(self, low: int, top: int) -> None:
+        self.low = low
+        self.high = self.top = top
+        self.upwards = False
+
+    def next_gap(self, uidnext: int) -> tuple[int, int, bool] | None:
+        """The UIDs between which is to be looked, and whether from the lower end; what came last comes first."""
+        if self.top < uidnext:
+            return self.top - 1, uidnext, True
+        return (self.low, self.high, self.upwards) if self.high - self.low > 1 else None
+
+    def note(self, gap: tuple[int, int, bool], batch: "_Batch") -> None:
+        """A batch of this gap is done; of none, nothing is left of it."""
+        low, high, upwards = gap
+        if low >= self.top - 1:
+            self.top = batch.last + 1 if batch.looked else high
+        elif not batch.looked:
+            self.low = self.high
+        elif upwards:
+            self.low = max(self.low, batch.last)
+        else:
+            self.high = min(self.high, batch.last)
+        if 2 * batch.added < batch.looked:
+            self.upwards = not self.upwards  # somebody else is at the same ones
+
+
+class _Batch(NamedTuple):
+    """How many messages were looked at, the UID of the last of them, and for how many there are rows now."""
+
+    looked: int
+    last: int
+    added: int
 
 
 def _progress_of(index: Index) -> _Progress:
@@ -111,20 +155,20 @@ class Filler:
             "SELECT id, uidvalidity, directory, uidnext FROM mailbox ORDER BY id"
         ):
             key = Key(mailbox, uidvalidity)
-            after = max(progress.done.get(key, 0), progress.tried.get(key, 0))
-            while after < uidnext - 1 and count < limit:
-                looked, after = self._fill_batch(mailbox, directory, after, min(limit - count, _BATCH))
-                count += looked
-                if not looked:
-                    after = uidnext - 1
-                progress.tried[key] = after
+            sweep = progress.sweeps.get(key)
+            if sweep is None:
+                sweep = progress.sweeps[key] = _Sweep(progress.done.get(key, 0), uidnext)
+            while count < limit and (gap := sweep.next_gap(uidnext)):
+                batch = self._fill_batch(mailbox, directory, gap, min(limit - count, _BATCH))
+                count += batch.looked
+                sweep.note(gap, batch)
         return count
 
     def fill_from(self, key: Key, uid: int, limit: int = _BATCH) -> int:
         """Compute what is missing of up to `limit` messages of a mailbox, from `uid` on: for a FETCH that comes first,
         block by block. Gives how many were looked at. Raises MailboxGone."""
         row = self._index.mailbox(key)
-        return self._fill_batch(row.id, row.directory, uid - 1, limit)[0]
+        return self._fill_batch(row.id, row.directory, (uid - 1, row.uidnext, True), limit).looked
 
     def fill_mailbox(self, key: Key, spend: Callable[[int], None]) -> None:
         """Compute all that is missing in one mailbox, now, also what was tried before. `spend` is told how many files
@@ -134,15 +178,16 @@ class Filler:
         done = after = progress.done.get(key, 0)
         while after < row.uidnext - 1:
             spend(_BATCH)
-            looked, last = self._fill_batch(row.id, row.directory, after, _BATCH)
-            after = last if looked else row.uidnext - 1
+            batch = self._fill_batch(row.id, row.directory, (after, row.uidnext, True), _BATCH)
+            after = batch.last if batch.looked else row.uidnext - 1
         if after > done:
-            missing = self._index.read(_MISSING, (row.id, done, 1))
+            missing = self._index.read(_UPWARDS, (row.id, done, row.uidnext, 1))
             progress.done[key] = missing[0][0] - 1 if missing else row.uidnext - 1
 
-    def _fill_batch(self, mailbox: int, directory: str, after: int, limit: int) -> tuple[int, int]:
-        """How many messages were looked at, and the last of them."""
-        rows = self._index.read(_MISSING, (mailbox, after, limit))
+    def _fill_batch(self, mailbox: int, directory: str, gap: tuple[int, int, bool], limit: int) -> _Batch:
+        """Compute what is missing of up to `limit` messages between two UIDs."""
+        after, before, upwards = gap
+        rows = self._index.read(_UPWARDS if upwards else _DOWNWARDS, (mailbox, after, before, limit))
         path = self._index.layout.path(directory)
         computed: dict[int, Computed] = {}
         checksums: dict[int, bytes] = {}
@@ -160,19 +205,21 @@ class Filler:
             except Exception as error:
                 computed[content] = UNREADABLE
                 bug = bug or error
-        if computed:
-            self._write(computed, checksums)
+        added = self._write(computed, checksums) if computed else 0
         if bug is not None:
             raise bug
-        return len(rows), rows[-1][0] if rows else after
+        return _Batch(len(rows), rows[-1][0] if rows else after, added)
 
-    def _write(self, computed: dict[int, Computed], checksums: dict[int, bytes]) -> None:
+    def _write(self, computed: dict[int, Computed], checksums: dict[int, bytes]) -> int:
+        """Gives how many messages had no rows before."""
         with self._index.write() as writing:
             for number, statement in enumerate(_INSERTS):
-                writing.connection.executemany(
+                added = writing.connection.executemany(
                     statement, [(content, *rows[number]) for content, rows in computed.items()]
-                )
-            writing.connection.executemany(_CHECKSUM, checksums.items())
+                ).rowcount
+            if added:
+                writing.connection.executemany(_CHECKSUM, checksums.items())
+        return added
 
     def index_some(self, limit: int = _BATCH) -> int:
         """Take up to `limit` more messages into the text index; 0 when it has all of them, or another process is at

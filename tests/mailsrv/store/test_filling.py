@@ -59,7 +59,7 @@ def test_a_checksum_is_kept_of_each_content_and_stays(account):
     octets = [message(f"number {number}") for number in range(3)]
     account.deliver(*octets)
     assert account.index.read("SELECT DISTINCT checksum FROM content") == [(None,)]
-    account.filler.fill(2)
+    account.filler.fill_from(box_key(account.open("INBOX")), 1, 2)
     expected = [(checksum((one,)),) for one in octets]
     assert account.index.read("SELECT checksum FROM content ORDER BY id") == [*expected[:2], (None,)]
     with account.index.write() as writing:
@@ -114,6 +114,46 @@ def test_a_block_of_messages_is_filled(account):
     assert account.filler.fill_from(box_key(box), 5, 100) == 3
     assert account.filler.fill_from(box_key(box), 5, 100) == 0
     assert account.filler.fill(100) == 3
+
+
+def filled(box):
+    return [uid for uid, size in box.rows(None, ("uid", "header_size")) if size]
+
+
+def test_the_newest_are_filled_first(account):
+    box = account.deliver(*(message(f"number {number}") for number in range(7)))
+    assert account.filler.fill(2) == 2
+    assert filled(box) == [6, 7]
+    account.deliver(message("a"), message("b"))
+    assert account.filler.fill(1) == 1
+    assert filled(box) == [6, 7, 8]
+    account.filler.fill_from(box_key(box), 4, 1)
+    assert account.filler.fill(3) == 3
+    assert filled(box) == [3, 4, 5, 6, 7, 8, 9]
+    assert account.filler.fill(100) == 2
+    assert account.filler.fill(100) == 0
+
+
+def test_two_that_meet_share_what_is_left(account, monkeypatch):
+    box = account.deliver(*(message(f"number {number}") for number in range(9)))
+    other = Filler(Readers(Disk(), str(account.path), account.clock, "host.example")._index("alice"))
+    filled_behind = []
+
+    def compute_behind(octets):
+        if not filled_behind:
+            filled_behind.append(True)
+            other.fill_from(box_key(box), 8, 2)
+        return compute(octets)
+
+    monkeypatch.setattr(filling, "compute", compute_behind)
+    account.filler.fill(2)
+    monkeypatch.undo()
+    assert filled(box) == [8, 9]
+    account.filler.fill(2)
+    assert filled(box) == [1, 2, 8, 9]
+    assert account.filler.fill(100) == 5
+    assert filled(box) == list(range(1, 10))
+    assert account.filler.fill(100) == 0
 
 
 def test_a_bug_is_raised_once_and_stops_nothing(account, monkeypatch):
