@@ -7,17 +7,60 @@ Diagnostics: StorageError when the disk refuses.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, UnnamedFile
 from mailsrv.store.layout import directory_of
 from mailsrv.store.message import tail_with
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.values import INBOX, MailboxInfo
-from mailsrv.cli.export_form import Exported, messages
+from mailsrv.cli.export_form import Exported, Message, messages
 
 _LEAVES = ("tmp", "new", "cur")
 _FIRST = ord("a")
 _LETTERS = 26
+_BATCH = 250  # messages that are synced together; each is an open file until then
+_BATCH_OCTETS = 32 << 20
+_SYNCS = 8  # at once
+
+
+class _Batch:
+    """Messages on their way into a directory: many are synced side by side, as they share the journal's commits then.
+    Close it."""
+
+    def __init__(self, disk: Disk, directory: str) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._pool = ThreadPoolExecutor(_SYNCS)
+        self._waiting: list[tuple[UnnamedFile, str, int]] = []
+        self._octets = 0
+
+    def add(self, message: Message, name: str) -> int:
+        """Write a message; it gets its name with the next ones. Gives its octets."""
+        file = self._disk.open_unnamed(self._directory, 0o600)
+        self._waiting.append((file, name, message.received))
+        for piece in message.pieces():
+            file.write([piece])
+        self._octets += file.size
+        if len(self._waiting) >= _BATCH or self._octets >= _BATCH_OCTETS:
+            self.finish()
+        return file.size
+
+    def finish(self) -> None:
+        """All of them have their names, and their octets are durable."""
+        list(self._pool.map(lambda waiting: waiting[0].sync(), self._waiting))
+        for file, name, received in self._waiting:
+            file.link(self._directory, name)
+            self._disk.set_time(f"{self._directory}/{name}", received)
+            file.close()
+        self._waiting = []
+        self._octets = 0
+
+    def close(self) -> None:
+        for file, _, _ in self._waiting:
+            file.close()
+        self._pool.shutdown()
 
 
 class MaildirExport:
@@ -43,21 +86,18 @@ class MaildirExport:
             self._disk.replace(f"{path}/maildirfolder", b"")
         letters: dict[str, str] = {}
         count = octets = 0
-        for message in messages(box):
-            keywords = sorted(flag for flag in message.flags if flag[:1] != "\\")
-            for keyword in keywords:
-                if keyword not in letters and len(letters) < _LETTERS:
-                    letters[keyword] = chr(_FIRST + len(letters))
-            tail = tail_with("", message.word) + "".join(sorted(letters.get(one, "") for one in keywords))
-            with self._disk.open_unnamed(f"{path}/cur", 0o600) as file:
-                for piece in message.pieces():
-                    file.write([piece])
-                file.sync()
-                file.link(f"{path}/cur", message.base + tail)
-                octets += file.size
-            self._disk.set_time(f"{path}/cur/{message.base}{tail}", message.received)
-            count += 1
-            self._step()
+        batch = _Batch(self._disk, f"{path}/cur")
+        with closing(batch):
+            for message in messages(box):
+                keywords = sorted(flag for flag in message.flags if flag[:1] != "\\")
+                for keyword in keywords:
+                    if keyword not in letters and len(letters) < _LETTERS:
+                        letters[keyword] = chr(_FIRST + len(letters))
+                tail = tail_with("", message.word) + "".join(sorted(letters.get(one, "") for one in keywords))
+                octets += batch.add(message, message.base + tail)
+                count += 1
+                self._step()
+            batch.finish()
         self._disk.sync_directory(f"{path}/cur")
         if letters:
             lines = [f"{ord(letter) - _FIRST} {keyword}\n" for keyword, letter in letters.items()]

@@ -2,9 +2,12 @@
 
 import os
 
+import pytest
+
+from mailsrv.cli import export_maildir
 from mailsrv.cli.export_maildir import MaildirExport
 from mailsrv.store.values import FLAGGED, SEEN
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, UnnamedFile
 from tests.mailsrv.store.ground import Ground
 
 
@@ -36,3 +39,28 @@ def test_the_files(tmp_path):
     assert (path / "dovecot-keywords").read_text().splitlines()[:2] == ["0 k00", "1 k01"]
     assert (root / "subscriptions").read_text() == "V\t2\n\nINBOX\na&AC4-b\tc\n"
     assert {"cur", "new", "tmp", "maildirfolder"} <= set(os.listdir(path))
+
+
+@pytest.mark.parametrize(("bound", "value"), [("_BATCH", 2), ("_BATCH_OCTETS", 9)])
+def test_what_has_a_name_is_durable_also_in_batches(tmp_path, monkeypatch, bound, value):
+    monkeypatch.setattr(export_maildir, bound, value)
+    ground = Ground(tmp_path / "data")
+    ground.append(ground.open(), *(f"text {number}" for number in range(5)), received=1_500_000_000)
+    order = []
+    for name in ("sync", "link"):
+        plain = getattr(UnnamedFile, name)
+
+        def watched(file, *names, plain=plain, name=name):
+            order.append((name, file))
+            plain(file, *names)
+
+        monkeypatch.setattr(UnnamedFile, name, watched)
+    export = MaildirExport(Disk(), str(tmp_path / "out"), lambda: None)
+    [info] = ground.reader.mailboxes()
+    assert export.write(info, ground.open()).messages == 5
+    assert [name for name, _ in order] == ["sync", "sync", "link", "link"] * 2 + ["sync", "link"]
+    assert len({file for _, file in order}) == 5
+    cur = tmp_path / "out/cur"
+    assert sorted(path.read_text() for path in cur.iterdir()) == [f"text {number}" for number in range(5)]
+    assert {path.stat().st_mtime for path in cur.iterdir()} == {1_500_000_000}
+    assert not any(file._fd >= 0 for _, file in order)
