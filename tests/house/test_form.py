@@ -19,8 +19,7 @@ LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 # Modules that may catch everything without raising it again, and why. An entry that is not needed any more fails too.
 CATCH_ALL: dict[str, str] = {
-    "serve.handler": "the net under a session: a bug ends this session alone, with one line in the log",
-    "serve.imap_handler": "the same for a session of IMAP",
+    "serve.connection": "the net under a session: a bug ends this session alone, with one line in the log",
     "serve.caretaker": "the net under work that nobody waits for: a bug keeps no other account waiting",
     "serve.verbs": "the net under a request to the supervisor: a bug there must not end every session",
     "deliver.carrier": "the net under a delivery: a bug defers this message alone, with one line in the log",
