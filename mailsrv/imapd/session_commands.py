@@ -19,6 +19,7 @@ from mailsrv.imapd.annotations import Annotations
 from mailsrv.imapd.library import PREFIX
 from mailsrv.imapd.state import State
 
+_MODSEQS = frozenset({"CONDSTORE", "QRESYNC"})
 _VALUES = frozenset({"METADATA", "METADATA-SERVER"})  # ask for word of values that change (RFC 5464 section 4.1)
 
 
@@ -51,6 +52,8 @@ def enable(state: State, command: Command) -> Answer:
     """ENABLE; the core keeps and tells what is on."""
     arguments = command.arguments
     assert isinstance(arguments, Enable)
+    if not _MODSEQS.isdisjoint(arguments.capabilities):
+        state.use_modseqs()
     if not _VALUES.isdisjoint(arguments.capabilities):
         mailboxes = "METADATA" in state.core.enabled or "METADATA" in arguments.capabilities
         state.annotations = Annotations(state, mailboxes)

@@ -33,3 +33,11 @@ def test_compress(tmp_path) -> None:
     client = House(tmp_path).client()
     assert client.do("COMPRESS DEFLATE") == ["OK DEFLATE active"]
     assert client.core.wants_compression
+
+
+def test_who_enables_modseqs_with_a_mailbox_selected_is_told_its_highest(tmp_path) -> None:
+    """RFC 7162 section 3.1."""
+    client = House(tmp_path).client(selected="INBOX")
+    lines = client.do("ENABLE QRESYNC")
+    assert lines[0].startswith("* OK [HIGHESTMODSEQ ") and lines[1:] == ["* ENABLED QRESYNC", "OK enabled"]
+    assert client.do("ENABLE CONDSTORE") == ["* ENABLED", "OK enabled"]
