@@ -16,6 +16,7 @@ from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.config.load import load
 from mailsrv.store.account import ACCOUNTS
+from mailsrv.store.layout import Layout
 from mailsrv.store.reader import Reader
 from mailsrv.store.readers import Readers
 from mailsrv.cli.progress import Progress
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     become_service_user(config)
     disk = Disk()
     root = f"{config.data_dir}/{ACCOUNTS}"
-    known = sorted(name for name in disk.names(root) if name[0] != ".") if disk.exists(root) else []
+    known = sorted(name for name in disk.names(root) if _is_account(root, name)) if disk.exists(root) else []
     unknown = [name for name in arguments.accounts if name not in known]
     if unknown:
         print(f"mailsrv: {', '.join(unknown)}: has no directory in {root}", file=sys.stderr)
@@ -60,6 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
         wrong = wrong or bool(left)
     readers.close()
     return Exit.FAILED if wrong else Exit.OK
+
+
+def _is_account(root: str, name: str) -> bool:
+    """Whether a name in accounts/ is an account's, and not lost+found or what somebody has put there."""
+    try:
+        Layout.of("", name)
+    except ValueError:
+        return False
+    return os.path.isdir(f"{root}/{name}")
 
 
 def _count(reader: Reader) -> int:

@@ -27,7 +27,7 @@ from mailsrv.store.refusals import MailboxGone, NoMailbox, StoreRefusal
 from mailsrv.store.rows import LEAVES
 from mailsrv.store.values import MailboxInfo
 from mailsrv.store.verify_files import Files, find_doubles
-from mailsrv.store.verify_place import find_debris, find_wrong_count, find_wrong_texts
+from mailsrv.store.verify_place import find_debris, find_wrong_count, find_wrong_texts, find_wrong_values
 from mailsrv.store.verify_tables import find_faults, mend_faults
 
 Told = Callable[[int], None]
@@ -95,6 +95,8 @@ def _survey(index: Index, mailboxes: Mailboxes, files: Files, quick: bool, mend:
     yield from find_doubles(index, mend)
     yield from find_debris(index, names, mend)
     yield from find_wrong_texts(index, mend)
+    if not mend:
+        yield from find_wrong_values(index)
 
 
 def _check_database(index: Index, quick: bool, mend: bool) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""What lies beside the messages of an account and should agree with them: the count of maildirsize, the text index, and
-files in tmp/ that belong to nobody.
+"""What lies beside the messages of an account and should agree with them: the count of maildirsize, the text index,
+files in tmp/ that belong to nobody, and clients' values.
 
-All of it can be made again, so that making it right is to take it away.
+But for the last, all of it can be made again, so that making it right is to take it away.
 
 Diagnostics: StorageError when the disk refuses.
 """
@@ -13,6 +13,8 @@ from mailsrv.system.disk import Missing
 from mailsrv.store.filling import Filler
 from mailsrv.store.index import Index
 from mailsrv.store.mailboxes import YOUNG_SECONDS
+from mailsrv.store.metadata import FILE as METADATA
+from mailsrv.store.metadata import parse_values
 from mailsrv.store.quota import FILE as MAILDIRSIZE
 from mailsrv.store.quota import MAX_OCTETS, parse
 from mailsrv.store.rows import LEAVES
@@ -65,6 +67,17 @@ def find_wrong_count(index: Index, directories: Iterable[str], adopt: Callable[[
         yield f"{path}: {told}"
         if mend:
             index.disk.unlink(path, missing_ok=True)  # whoever delivers next counts
+
+
+def find_wrong_values(index: Index) -> Iterator[str]:
+    """A file of values that cannot be read. Nothing else knows them: it is left to people."""
+    path = f"{index.layout.root}/{METADATA}"
+    try:
+        parse_values(index.disk.read(path))
+    except Missing:
+        return
+    except ValueError as error:
+        yield f"{path}:{error}; correct it, or move it away"
 
 
 def find_wrong_texts(index: Index, mend: bool) -> Iterator[str]:

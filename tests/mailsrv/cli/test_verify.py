@@ -60,6 +60,16 @@ def test_an_account_without_mail(data: Path, capsys: pytest.CaptureFixture[str])
     assert not (data / "data/accounts/carol").exists()
 
 
+def test_what_is_no_account_is_passed_over(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "data/accounts/lost+found").mkdir()
+    (data / "data/accounts/Some Thing").mkdir()
+    (data / "data/accounts/notes").write_text("x")
+    assert run(data) == 0
+    assert run(data, "lost+found") == 1
+    assert "lost+found: has no directory" in capsys.readouterr().err
+    assert not list((data / "data/accounts/lost+found").iterdir())
+
+
 def test_nobody_has_mail(tmp_path: Path) -> None:
     (tmp_path / "mail.toml").write_text(f'hostname = "mail.example.org"\ndata_dir = "{tmp_path}/data"\n')
     assert run(tmp_path) == 0

@@ -100,3 +100,16 @@ def test_a_text_index_that_is_damaged_is_told_once(ground):
         file.write(b"no database at all" * 1000)
     assert "search.sqlite3" in ground.reader.check()[0]
     assert ground.reader.check() == []
+
+
+def test_values_that_cannot_be_read_are_told_and_left(ground):
+    path = f"{ground.root}/metadata"
+    for text in ("metadata 1\n-\t/private/comment\tx\n", "metadata 1\nnonsense\n"):
+        with open(path, "w") as file:
+            file.write(text)
+        complaint = f"{path}:2: not a mailbox's id, an entry and its value with tabs between"
+        complaint += "; correct it, or move it away"
+        assert ground.reader.check() == [complaint] * text.count("nonsense")
+        assert ground.reader.repair() == ([], [])
+        with open(path) as file:
+            assert file.read() == text
