@@ -24,6 +24,7 @@ from mailsrv.store.refusals import StoreRefusal
 from mailsrv.store.values import Usage
 
 PAUSE_SECONDS = 0.25  # between rounds: deliveries that come close together are one adoption
+BREATH_SECONDS = 0.03  # between steps that move or remove files: as long as one keeps others from writing
 QUIET_SECONDS = 10.0  # without news, before an account is tidied
 _STEP = 200  # messages of one step
 _TIDY = 200  # files of one step
@@ -51,6 +52,7 @@ class Caretaker:
         self._complaints = Complaints(log, clock)
         self._changed = threading.Condition()
         self._noted: set[str] = set()
+        self._crowded: set[str] = set()
         self._untidy: dict[str, float] = {}  # when each was heard of last (monotonic)
         self._stopping = False
         self._over = threading.Event()  # the same, for a pause that no news are to end
@@ -74,30 +76,44 @@ class Caretaker:
         """Work until `stop`."""
         if not self._share.number:
             self._readers.reserve.keep()
+        more = False
         while not self._stopping:
-            self.work(self._wait())
-            self._over.wait(PAUSE_SECONDS)
+            more = self.work(self._wait(more))
+            self._pause(BREATH_SECONDS if more else PAUSE_SECONDS)
 
-    def _wait(self) -> set[str]:
-        """Wait for news, or until an account has been quiet for long enough."""
+    def _wait(self, more: bool) -> set[str]:
+        """Wait for news, or until an account has been quiet for long enough; not at all while there is more to do."""
         with self._changed:
-            if not (self._noted or self._stopping):
+            if not (self._noted or self._stopping or more):
                 self._changed.wait(QUIET_SECONDS if self._untidy else None)
             noted, self._noted = self._noted, set()
         return noted
 
-    def work(self, noted: Iterable[str]) -> None:
-        """One round: a step for each account that was noted, then for each that has been quiet. What has more to do is
-        noted again."""
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            if not self._stopping:
+                self._changed.wait_for(lambda: self._stopping, seconds)
+
+    def work(self, noted: Iterable[str]) -> bool:
+        """One round: a step for each account that was noted, then for each whose new/ is crowded, and for each that has
+        been quiet. What has more to compute is noted again; True when there is more to move and to remove."""
         now = self._clock.monotonic()
         for account in noted:
             self._untidy[account] = now
             if self._do(account, self._keep_up):
                 self.note([account])
+            self._crowded.add(account)
+        for account in list(self._crowded):
+            if not self._do(account, self._clear_new):
+                self._crowded.discard(account)
+        more = bool(self._crowded)
         quiet = [account for account, heard in self._untidy.items() if now - heard >= QUIET_SECONDS]
         for account in quiet:
-            if not self._do(account, self._tidy):
+            if self._do(account, self._tidy):
+                more = True
+            else:
                 self._untidy.pop(account, None)
+        return more
 
     def _keep_up(self, account: str) -> bool:
         reader = self._readers.reader(account, Usage())
@@ -105,6 +121,9 @@ class Caretaker:
             if info.exists and not self._stopping:
                 reader.open(info.name)
         return self._readers.filler(account).work(_STEP)
+
+    def _clear_new(self, account: str) -> bool:
+        return self._readers.reader(account, Usage()).clear_new(_TIDY)
 
     def _tidy(self, account: str) -> bool:
         return self._readers.reader(account, Usage()).tidy(_TIDY)

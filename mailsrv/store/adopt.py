@@ -30,10 +30,18 @@ from mailsrv.store.index import Delta, Index, Key, MailboxRow, Writing
 from mailsrv.store.mailboxes import YOUNG_SECONDS
 from mailsrv.store.message import FLAGS_MARK, base_name, base_of, flags_of, hash_of
 from mailsrv.store.refusals import MailboxGone
-from mailsrv.store.rows import CUR, GONE, LEAVES, NEW, Found, Gone, forget, insert
+from mailsrv.store.rows import CUR, FEW, GONE, LEAVES, NEW, Found, Gone, forget, insert
 from mailsrv.store.values import DELETED, SEEN, SYSTEM
 
-BATCH = 1000  # messages that one transaction adopts
+BATCH = 500  # messages that one transaction adopts, in about 20 ms
+
+# Few rows are of files in new/, and have an index. SQLite takes it only when it is told to, and looks at all otherwise.
+_INDEXES = (f" INDEXED BY {FEW}", "")
+
+# What `doubt` says of cur/: we have changed it ourselves since it was read; or it was read while it was young. The
+# kernel's clock for files ticks every 10 ms at the slowest, but a file system may have a coarser one.
+_OURS, _YOUNG = 1, 2
+_TICK_SECONDS = 0.1
 
 
 class _Name(NamedTuple):
@@ -73,6 +81,7 @@ class _Batch:
     renamed: list[tuple[_Row, _Name]] = field(default_factory=list)
     debris: list[_Name] = field(default_factory=list)
     quiet: set[int] = field(default_factory=set)  # leaves that nobody has changed just now
+    named: set[int] = field(default_factory=set)  # leaves where a file was given another name, which are to be synced
     inodes: dict[str, int] = field(default_factory=dict)  # of the files that are messages by this batch, by base name
 
 
@@ -98,24 +107,30 @@ def _refresh(index: Index, row: MailboxRow, settle: bool, force: bool) -> bool:
     if len(stamps) != len(LEAVES):
         raise MailboxGone(f"{path}: its directories are gone")
     times = [_trusted(index, stamp) for stamp in stamps]
+    doubtful = row.doubt >= (_OURS if settle else _YOUNG)
     looked = [
         force or not times[NEW] or row.new_time != times[NEW],
         # A cur/ that only we have changed may be young.
-        force or stamps[CUR].changed != row.cur_time or (settle and bool(row.doubt and times[CUR])),
+        force or stamps[CUR].changed != row.cur_time or bool(doubtful and times[CUR]),
     ]
     if not any(looked):
         return False
     leaves = [leaf for leaf in (NEW, CUR) if looked[leaf]]
     extra, missing = _compare(index, row, path, leaves)
+    for leaf in {name.leaf for name in extra}:
+        index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")  # before anybody has to wait
+    noted = _noted(index, row, stamps, looked)
     changed = False
-    start = 0
-    while start < len(extra) or missing:
+    for start in range(0, max(len(extra), bool(missing)), BATCH):
         with index.write() as writing:
-            row = writing.mailbox(key)
-            changed = _settle(index, writing, row, extra[start : start + BATCH], missing) or changed
-        start += BATCH
+            now = writing.mailbox(key)
+            changed = _settle(index, writing, now, extra[start : start + BATCH], missing) or changed
+            if start + BATCH >= len(extra):
+                _note(writing, row, now, noted)
         missing = []
-    _remember(index, key, row, times, looked)
+    if not changed and noted != (row.new_time, row.cur_time, row.doubt):
+        with index.write() as writing:
+            _note(writing, row, writing.mailbox(key), noted)
     return changed
 
 
@@ -131,7 +146,8 @@ def own_change(index: Index, writing: Writing, mailbox: MailboxRow) -> Iterator[
         return
     after = index.disk.stamp(path)
     if after is not None:
-        writing.execute("UPDATE mailbox SET cur_time = ?, doubt = 1 WHERE id = ?", (after.changed, mailbox.id))
+        statement = f"UPDATE mailbox SET cur_time = ?, doubt = max(doubt, {_OURS}) WHERE id = ?"
+        writing.execute(statement, (after.changed, mailbox.id))
 
 
 def _trusted(index: Index, stamp: Stamp) -> int:
@@ -139,17 +155,25 @@ def _trusted(index: Index, stamp: Stamp) -> int:
     return 0 if index.clock.now() - stamp.changed / 1e9 < YOUNG_SECONDS else stamp.changed
 
 
-def _remember(index: Index, key: Key, row: MailboxRow, times: list[int], looked: list[bool]) -> None:
-    """Note the times of what was looked at, unless they say that it must be looked at again."""
-    new, cur = (time if seen else None for time, seen in zip(times, looked, strict=True))
-    doubt = 0 if cur else row.doubt
-    wanted = (row.new_time if new is None else new, row.cur_time if cur is None else cur, doubt)
-    if wanted == (row.new_time, row.cur_time, row.doubt):
-        return
-    with index.write() as writing:
-        now = writing.mailbox(key)
-        if (now.new_time, now.cur_time) == (row.new_time, row.cur_time):
-            writing.execute("UPDATE mailbox SET new_time = ?, cur_time = ?, doubt = ? WHERE id = ?", (*wanted, key.id))
+def _noted(index: Index, row: MailboxRow, stamps: list[Stamp], looked: list[bool]) -> tuple[int, int, int]:
+    """What to note of directories that were looked at: new_time, cur_time, doubt."""
+    times = [row.new_time, row.cur_time]
+    doubt = row.doubt
+    for leaf, stamp in enumerate(stamps):
+        if looked[leaf]:
+            # Where another time than the directory's is noted, it is looked at again anyway.
+            times[leaf] = _trusted(index, stamp) or (0 if times[leaf] == stamp.changed else times[leaf])
+    if looked[CUR]:
+        doubt = 0
+        if times[CUR] != stamps[CUR].changed and index.clock.now() - stamps[CUR].changed / 1e9 >= _TICK_SECONDS:
+            times[CUR], doubt = stamps[CUR].changed, _YOUNG
+    return times[NEW], times[CUR], doubt
+
+
+def _note(writing: Writing, before: MailboxRow, now: MailboxRow, noted: tuple[int, int, int]) -> None:
+    """Note it, unless somebody else has noted something since `before`."""
+    if (now.new_time, now.cur_time) == (before.new_time, before.cur_time):
+        writing.execute("UPDATE mailbox SET new_time = ?, cur_time = ?, doubt = ? WHERE id = ?", (*noted, now.id))
 
 
 def _names(index: Index, path: str, leaf: int) -> list[str]:
@@ -164,20 +188,38 @@ def _compare(index: Index, row: MailboxRow, path: str, leaves: Sequence[int]) ->
     spare: list[_Name] = []  # further names of messages, which are to be removed
     for leaf in leaves:
         # The rows before the names: what is adopted meanwhile by others then looks new, and is looked at again.
-        # (`leaf` as a literal: only then its index of the few in new/ is used.)
-        rows = index.read(f"SELECT base || tail, uid FROM message WHERE mailbox = ? AND leaf = {leaf}", (row.id,))
+        # All as one text, which costs a third of a row each.
+        ((text,),) = index.read(
+            f"SELECT group_concat(base || tail, '/') FROM message{_INDEXES[leaf]} WHERE mailbox = ? AND leaf = {leaf}",
+            (row.id,),
+        )
+        expected = set(text.split("/")) if text else set()
         statement = "SELECT base || tail, content FROM removal WHERE directory = ? AND leaf = ?"
         pending: dict[str, int] = dict(index.read(statement, (row.directory, leaf)))
-        there = set(_names(index, path, leaf))
-        expected: dict[str, int] = dict(rows)
-        extra += [_Name(_order(name), name, leaf) for name in there - expected.keys() - pending.keys()]
+        there = set(index.disk.names(f"{path}/{LEAVES[leaf]}"))
+        others = there - expected
+        extra += [_Name(_order(name), name, leaf) for name in others - pending.keys() if name[0] != "."]
         spare += [_Name(_order(name), name, leaf) for name in there & pending.keys() if not pending[name]]
-        gone = expected.keys() - there
-        missing += [expected[name] for name in gone]
-        lost |= {base_of(name) for name in gone}
+        is_complete = len(there) - len(others) == len(expected)
+        gone = {} if is_complete else {name: base_of(name) for name in expected - there}
+        missing += _uids_of(index, row, leaf, gone)
+        lost |= set(gone.values())
     extra.sort()
     # One of several names may be the only one by now; one that was never to be removed goes first.
     return extra + sorted(name for name in spare if base_of(name.name) in lost), missing
+
+
+def _uids_of(index: Index, row: MailboxRow, leaf: int, bases: dict[str, str]) -> list[int]:
+    """The UIDs of rows by the names of their files, given with the base names."""
+    if not bases:
+        return []
+    hashes = json.dumps([hash_of(base) for base in bases.values()])
+    rows = index.read(
+        "SELECT m.uid, m.base || m.tail FROM json_each(?) AS j CROSS JOIN message AS m ON m.hash = j.value"
+        " WHERE m.mailbox = ? AND m.leaf = ?",
+        (hashes, row.id, leaf),
+    )
+    return [uid for uid, name in rows if name in bases]
 
 
 def _order(name: str) -> int:
@@ -196,7 +238,7 @@ def _settle(index: Index, writing: Writing, row: MailboxRow, names: list[_Name],
         if stamp is not None:
             _sort_out(index, row, name, known.get(base_of(name.name), []), stamp, batch)
     gone = _confirm(index, writing, row, missing, {old.uid for old, _ in batch.renamed})
-    for leaf in {found.leaf for found in batch.found} | {name.leaf for _, name in batch.renamed}:
+    for leaf in batch.named:
         index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")
     _rename(writing, row, batch.renamed)
     for name in batch.debris:
@@ -245,6 +287,7 @@ def _sort_out(index: Index, row: MailboxRow, name: _Name, rows: list[_Row], stam
         tail = tail if tail.isprintable() else FLAGS_MARK
         base = base_name(stamp.changed / 1e9, entropy.octets(8).hex(), stamp.size, index.hostname)
         index.disk.rename(f"{index.path(row)}/{name.path}", base + tail)
+        batch.named.add(name.leaf)
     batch.inodes[base] = stamp.inode
     received = stamp.changed // 1_000_000_000
     batch.found.append(Found(base, name.leaf, tail, flags_of(tail), stamp.size, 0, received))

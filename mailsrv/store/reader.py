@@ -21,8 +21,10 @@ from mailsrv.store.layout import check_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
 from mailsrv.store.opened import Household, OpenMailbox, usage_of
 from mailsrv.store.refusals import MailboxGone, NoMailbox, TooMany
+from mailsrv.store.rows import FEW
 from mailsrv.store.values import INBOX, MailboxInfo, MailboxStatus, Usage
 
+_CROWD = 1000  # messages in new/ of a mailbox, beyond which it is cleared soon
 _MOVED_AT_ONCE = 10_000  # messages of INBOX, when it is renamed
 
 
@@ -182,6 +184,18 @@ class Reader:
             self._household.announce()
         return repairs
 
+    def clear_new(self, most: int = 200) -> bool:
+        """Where new/ of a mailbox holds so many messages that to look at it for each delivery takes long, move about
+        `most` to cur/. For the background, also while others are busy; True when there is more to do."""
+        more = False
+        for number, uidvalidity in self._index.read(
+            "SELECT id, uidvalidity FROM mailbox AS b WHERE EXISTS"
+            f" (SELECT 1 FROM message INDEXED BY {FEW} WHERE mailbox = b.id AND leaf = 0 LIMIT 1 OFFSET {_CROWD})"
+        ):
+            with suppress(MailboxGone):
+                more = tidy.write_back(self._index, self._index.mailbox(Key(number, uidvalidity)), most) or more
+        return more
+
     def tidy(self, most: int = 1000) -> bool:
         """Do what can wait, about `most` files of each kind: write flags back to the names, remove files of what was
         expunged and deleted. For idle moments; True when there is more to do."""
@@ -195,7 +209,7 @@ class Reader:
                 if tidy.write_back(self._index, self._index.mailbox(key), most):
                     more = True
                     continue
-                tidy.trim(self._index, self._index.mailbox(key))
+                more = tidy.trim(self._index, self._index.mailbox(key)) or more
                 keywords.forget_unused(self._index, key)
                 if adopt.refresh(self._index, key, settle=True):
                     self._household.announce()

@@ -18,6 +18,7 @@ from mailsrv.store.values import DELETED, SEEN
 
 NEW, CUR = 0, 1  # `leaf`
 LEAVES = ("new", "cur")
+FEW = "message_new"  # the index of the rows of files in new/; see mailsrv.store.index
 
 
 class Found(NamedTuple):

@@ -7,7 +7,9 @@ synced, and only then is forgotten that they are debris.
 Diagnostics: MailboxGone, StorageError; nothing is lost then, and the next call begins where it stopped.
 """
 
+import json
 from contextlib import suppress
+from typing import Any
 
 from mailsrv.errors import AlreadyThere
 from mailsrv.system.disk import CrossDevice, Missing
@@ -15,52 +17,87 @@ from mailsrv.store.adopt import own_change
 from mailsrv.store.index import LOGGED, REMEMBERED, Index, Key, MailboxRow, Writing
 from mailsrv.store.message import base_of, tail_with
 from mailsrv.store.refusals import MailboxGone
-from mailsrv.store.rows import CUR, LEAVES, NEW
+from mailsrv.store.rows import CUR, FEW, LEAVES, NEW
 from mailsrv.store.transfer import is_same_file
 from mailsrv.store.values import SYSTEM
 
-STEP = 200  # files that one transaction renames or removes: nobody else can write meanwhile
+STEP = 200  # files that one transaction renames or removes at most
+HOLD_SECONDS = 0.010  # after which it renames or removes no more: nobody else can write meanwhile
+
+_FORGOTTEN = 5000  # rows that one transaction forgets
+_SOME = 50  # files that are removed between two looks at the clock
+
+# Which messages' names are to be written: first those of new/, which has an index of its own.
+_WAITING = (
+    (f"INDEXED BY {FEW} WHERE mailbox = ?", "leaf = 0"),
+    ("WHERE mailbox = ?", f"leaf = 1 AND flags & {SYSTEM} <> shown"),
+)
+_FILE = "uid, flags, base, leaf, tail"
+
 
 def write_back(index: Index, mailbox: MailboxRow, most: int) -> bool:
-    """Write flags of up to `most` messages of a mailbox into the names of their files; True when there is more."""
+    """Write flags of up to `most` messages of a mailbox into the names of their files; True when there is more, and
+    this call got on."""
     if mailbox.highestmodseq <= mailbox.written:
         return False
     key = Key(mailbox.id, mailbox.uidvalidity)
-    after = 0
-    complete = True
-    while most > 0:
+    looked = written = 0
+    for start, condition in _WAITING:
+        after = 0
+        # They are looked for before the transaction, so that it looks at few rows whatever the mailbox has.
+        while waiting := index.read(
+            f"SELECT uid FROM message {start} AND {condition} AND uid > ? AND modseq > ?"
+            f" ORDER BY uid LIMIT {STEP}",
+            (mailbox.id, after, mailbox.written),
+        ):
+            if looked >= most:
+                return written > 0
+            after, some, done = _write_some(index, key, condition, [uid for (uid,) in waiting])
+            looked += some
+            written += done
+    # Where somebody else has renamed a file, whoever looks next finds its name.
+    if written == looked:
         with index.write() as writing:
-            row = writing.mailbox(key)
-            messages = writing.execute(
-                "SELECT uid, flags, base, leaf, tail FROM message WHERE mailbox = ? AND uid > ? AND modseq > ?"
-                f" AND (flags & {SYSTEM} <> shown OR leaf = 0) ORDER BY uid LIMIT {STEP}",
-                (row.id, after, row.written),
-            ).fetchall()
-            with own_change(index, writing, row):
-                done = _rename(index, row, messages)
-            writing.connection.executemany(
-                "UPDATE message SET leaf = 1, tail = ?, shown = ? WHERE mailbox = ? AND uid = ?",
-                [(tail, flags & SYSTEM, row.id, uid) for uid, flags, tail in done],
-            )
-            # Where somebody else has renamed a file, whoever looks next finds its name.
-            complete = complete and len(done) == len(messages)
-            if len(messages) < STEP:
-                if complete:
-                    writing.execute("UPDATE mailbox SET written = highestmodseq WHERE id = ?", (row.id,))
-                return False
-        after = messages[-1][0]
-        most -= len(messages)
-    return True
+            if writing.mailbox(key).highestmodseq != mailbox.highestmodseq:
+                return True
+            writing.execute("UPDATE mailbox SET written = highestmodseq WHERE id = ?", (mailbox.id,))
+    return False
+
+
+def _write_some(index: Index, key: Key, condition: str, uids: list[int]) -> tuple[int, int, int]:
+    """Give files of messages the names that their flags ask for: the UID of the last one that was looked at, how many
+    were, and how many have their names."""
+    until = index.clock.monotonic() + HOLD_SECONDS
+    with index.write() as writing:
+        row = writing.mailbox(key)
+        messages = writing.execute(
+            f"SELECT {_FILE} FROM message WHERE mailbox = ? AND {condition}"
+            " AND uid IN (SELECT value FROM json_each(?)) ORDER BY uid",
+            (row.id, json.dumps(uids)),
+        ).fetchall()
+        with own_change(index, writing, row):
+            looked, done = _rename(index, row, messages, until)
+        writing.connection.executemany(
+            "UPDATE message SET leaf = 1, tail = ?, shown = ? WHERE mailbox = ? AND uid = ?",
+            [(tail, flags & SYSTEM, row.id, uid) for uid, flags, tail in done],
+        )
+    last = uids[-1] if looked == len(messages) else messages[looked - 1][0]
+    return last, looked, len(done)
 
 
 def _rename(
-    index: Index, row: MailboxRow, messages: list[tuple[int, int, str, int, str]]
-) -> list[tuple[int, int, str]]:
-    """Give files the names that their flags ask for, durably: (uid, flags, end of the name) of each."""
+    index: Index, row: MailboxRow, messages: list[tuple[int, int, str, int, str]], until: float
+) -> tuple[int, list[tuple[int, int, str]]]:
+    """Give files the names that their flags ask for, durably, until it is so late (monotonic): how many were looked at,
+    and (uid, flags, end of the name) of those that have theirs."""
     path = index.path(row)
     done = []
     old = []
+    looked = 0
     for uid, flags, base, leaf, tail in messages:
+        if looked and not looked % 8 and index.clock.monotonic() >= until:
+            break
+        looked += 1
         wanted = tail_with(tail, flags)
         name = f"{path}/{LEAVES[leaf]}/{base}{tail}"
         try:
@@ -84,7 +121,7 @@ def _rename(
             raise MailboxGone("the mailbox is just being deleted") from error
     for name in old:
         index.disk.unlink(name, missing_ok=True)
-    return done
+    return looked, done
 
 
 def remove_files(index: Index, most: int) -> bool:
@@ -92,25 +129,36 @@ def remove_files(index: Index, most: int) -> bool:
     while most > 0:
         if not index.read("SELECT 1 FROM removal LIMIT 1"):
             return False
+        until = index.clock.monotonic() + HOLD_SECONDS
         with index.write() as writing:
-            rows = writing.execute(
+            waiting = writing.execute(
                 f"SELECT id, directory, base, leaf, tail, content, hash FROM removal ORDER BY id LIMIT {STEP}"
             ).fetchall()
-            for directory in sorted({row[1] for row in rows}):
-                mine = [row for row in rows if row[1] == directory]
-                number = writing.execute("SELECT id, uidvalidity FROM mailbox WHERE directory = ?", (directory,))
-                with own_change(index, writing, writing.mailbox(Key(*number.fetchall()[0]))):
-                    _unlink(index, writing, directory, mine)
-            writing.connection.executemany("DELETE FROM removal WHERE id = ?", [(row[0],) for row in rows])
-            writing.release_contents([row[5] for row in rows if row[5]])
-        most -= len(rows)
+            gone: list[tuple[Any, ...]] = []
+            changed: set[str] = set()
+            for start in range(0, len(waiting), _SOME):
+                rows = waiting[start : start + _SOME]
+                for directory in sorted({row[1] for row in rows}):
+                    mine = [row for row in rows if row[1] == directory]
+                    number = writing.execute("SELECT id, uidvalidity FROM mailbox WHERE directory = ?", (directory,))
+                    with own_change(index, writing, writing.mailbox(Key(*number.fetchall()[0]))):
+                        changed |= _unlink(index, writing, directory, mine)
+                gone += rows
+                if index.clock.monotonic() >= until:
+                    break
+            for path in sorted(changed):
+                with suppress(Missing):  # just being deleted, and its files with it
+                    index.disk.sync_directory(path)
+            writing.connection.executemany("DELETE FROM removal WHERE id = ?", [(row[0],) for row in gone])
+            writing.release_contents([row[5] for row in gone if row[5]])
+        most -= len(gone)
     return True
 
 
 def _unlink(
     index: Index, writing: Writing, directory: str, rows: list[tuple[int, str, str, int, str, int, int]]
-) -> None:
-    """Remove files of one mailbox, durably."""
+) -> set[str]:
+    """Remove files of one mailbox; gives the directories that are to be synced."""
     path = index.layout.path(directory)
     lost = set()
     leaves = set()
@@ -135,9 +183,7 @@ def _unlink(
                 if base_of(name) in lost:
                     index.disk.unlink(f"{path}/{LEAVES[leaf]}/{name}", missing_ok=True)
                     leaves.add(leaf)
-    for leaf in leaves:
-        with suppress(Missing):  # just being deleted, and its files with it
-            index.disk.sync_directory(f"{path}/{LEAVES[leaf]}")
+    return {f"{path}/{LEAVES[leaf]}" for leaf in leaves}
 
 
 def _is_spare(index: Index, writing: Writing, name: str, base: str, number: int) -> bool:
@@ -152,15 +198,11 @@ def _is_spare(index: Index, writing: Writing, name: str, base: str, number: int)
     return all(path != name and index.disk.exists(path) for path in paths)
 
 
-def trim(index: Index, mailbox: MailboxRow) -> None:
-    """Forget what changed long ago, when there is more of it than is kept."""
-    changes, gone = index.read(
-        "SELECT (SELECT count(*) FROM change WHERE mailbox = ?1), (SELECT count(*) FROM expunged WHERE mailbox = ?1)",
-        (mailbox.id,),
-    )[0]
-    for table, column, count, most in (
-        ("change", "logged", changes, LOGGED), ("expunged", "remembered", gone, REMEMBERED),
-    ):  # fmt: skip
+def trim(index: Index, mailbox: MailboxRow) -> bool:
+    """Forget what changed long ago, when there is more of it than is kept; True when there is more to forget."""
+    more = False
+    for table, column, most in (("change", "logged", LOGGED), ("expunged", "remembered", REMEMBERED)):
+        ((count,),) = index.read(f"SELECT count(*) FROM {table} WHERE mailbox = ?", (mailbox.id,))
         if count > 2 * most:
             with index.write() as writing:
                 writing.execute(
@@ -168,5 +210,15 @@ def trim(index: Index, mailbox: MailboxRow) -> None:
                     f" LIMIT 1 OFFSET {most}) WHERE id = ?1",
                     (mailbox.id,),
                 )
-                (limit,) = writing.execute(f"SELECT {column} FROM mailbox WHERE id = ?", (mailbox.id,)).fetchall()[0]
-                writing.execute(f"DELETE FROM {table} WHERE mailbox = ? AND modseq <= ?", (mailbox.id, limit))
+        # What is not told any more goes some rows at a time.
+        with_old = f"FROM {table} AS t JOIN mailbox AS m ON m.id = t.mailbox WHERE m.id = ? AND t.modseq <= m.{column}"
+        if count > most and index.read(f"SELECT 1 {with_old} LIMIT 1", (mailbox.id,)):
+            rest = "" if table == "change" else ", uid"
+            with index.write() as writing:
+                gone = writing.execute(
+                    f"DELETE FROM {table} WHERE mailbox = ? AND (modseq{rest}) IN"
+                    f" (SELECT t.modseq{rest} {with_old} LIMIT {_FORGOTTEN})",
+                    (mailbox.id, mailbox.id),
+                ).rowcount
+            more = more or gone == _FORGOTTEN
+    return more

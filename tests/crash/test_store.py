@@ -276,9 +276,9 @@ def forget_keywords(account):
 
 
 def keywords_of(account):
-    """The names that each message of INBOX has."""
+    """The names that each message of INBOX has, in small letters."""
     rows, keywords = account.open("INBOX").named_rows(None, ("uid", "flags"))
-    return {uid: {name for mask, name in keywords if word & mask} for uid, word in rows}
+    return {uid: {name.lower() for mask, name in keywords if word & mask} for uid, word in rows}
 
 
 @pytest.mark.parametrize("operation", [name_another_keyword, forget_keywords])
@@ -288,10 +288,9 @@ def test_keywords_when_bits_change_hands(tmp_path, ground, operation):
     account = reader(tmp_path / "full")
     account.open("INBOX").keyword_word([f"k{number}" for number in range(54)], create=True)
     account.open("INBOX").store_flags(NumberSet([(2, 2)]), Operation.ADD, NamedFlags(0, ("k9",)))
-    finish(account)
     del account
     gc.collect()
-    before = {1: {"$Work"}, 2: {"k9"}, 3: set(), 4: set(), 5: set(), 6: set()}
+    before = {1: {"$work"}, 2: {"k9"}, 3: set(), 4: set(), 5: set(), 6: set()}
     after = before | {2: {"k9", "new", "k1"}, 3: {"new", "k1"}}
     shutil.copytree(tmp_path / "full", tmp_path / "count")
     steps = count_steps(tmp_path / "count", operation)

@@ -64,6 +64,30 @@ def test_flags_are_written_back_when_the_account_is_quiet(ground: Ground) -> Non
     assert ground.caretaker._untidy == {}
 
 
+def test_a_crowded_new_is_cleared_at_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailsrv.store.reader._CROWD", 3)
+    monkeypatch.setattr("mailsrv.serve.caretaker._TIDY", 2)
+    monkeypatch.setattr("mailsrv.store.tidy.STEP", 2)
+    ground.deliver("alice", *[f"{number}.a" for number in range(9)])
+    files = ground.path / "accounts" / "alice"
+    assert ground.caretaker.work({"alice"}), "there is more to move"
+    rounds = 1
+    while ground.caretaker.work(()):
+        rounds += 1
+    assert rounds > 1 and len(list((files / "new").iterdir())) <= 3
+    assert ground.caretaker._crowded == set()
+
+
+def test_the_room_of_the_reserve_is_held_back(ground: Ground) -> None:
+    ground.caretaker.stop()
+    ground.caretaker.run()
+    reserve = ground.path / "reserve"
+    assert reserve.stat().st_size == 8 << 20
+    reserve.unlink()
+    Caretaker(ground.readers, Share(1, 2), ground.log, ground.clock)._stopping = True
+    assert not reserve.exists()
+
+
 def test_what_fails_is_told_and_others_are_served(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     ground.deliver("alice", "1.a")
     usual = Readers.filler

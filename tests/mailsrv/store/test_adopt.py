@@ -112,6 +112,50 @@ def test_what_we_change_ourselves_is_no_reason_to_read(tmp_path):
     assert disk.looks == 1, "in an idle moment it is looked for what somebody else did in the same moment"
 
 
+def test_an_upload_is_no_reason_to_read_also_where_cur_was_read_while_it_was_young(tmp_path):
+    """And nothing that others do is missed, though it comes in the same moment, as a coarse clock tells it."""
+    disk = Counting()
+    ground = Ground(tmp_path, disk=disk)
+    box = ground.open()
+    ground.file("0.a.x:2,", directory="cur")
+    now = os.stat(f"{ground.root}/cur").st_mtime
+    os.utime(f"{ground.root}/new", (now - 100, now - 100))
+    ground.clock.time = now + 0.05
+    assert box.refresh() and not box.refresh()
+    disk.looks = 0
+    box.refresh()
+    assert disk.looks == 1, "the kernel's clock has not ticked since, perhaps"
+    ground.clock.time = now + 0.5
+    assert not box.refresh() and disk.looks == 2
+    for text in ("one", "two", "three"):
+        ground.append(box, text)
+        box.refresh()
+    assert disk.looks == 2
+    stamp = os.stat(f"{ground.root}/cur").st_mtime_ns
+    ground.file("1.a.x:2,", directory="cur")
+    os.utime(f"{ground.root}/cur", ns=(stamp, stamp))
+    assert not box.refresh() and disk.looks == 2
+    ground.clock.advance(10**9)
+    assert box.refresh() and box.status().messages == 5
+    disk.looks = 0
+    assert not box.refresh() and disk.looks == 0
+
+
+def test_a_delivery_costs_one_commit(ground, monkeypatch):
+    box = ground.open()
+    ground.age()
+    box.refresh()
+    commits = []
+    write = box._index.write
+    monkeypatch.setattr(box._index, "write", lambda **how: commits.append(1) or write(**how))
+    ground.file("1.a.x")
+    assert box.refresh() and len(commits) == 1
+    assert not box.refresh() and len(commits) == 1, "a directory that is young is read again, and nothing noted"
+    ground.age("new")
+    assert not box.refresh() and len(commits) == 2
+    assert not box.refresh() and len(commits) == 2
+
+
 def test_a_new_name_brings_its_flags(ground):
     ground.file("1.a.x:2,F", directory="cur")
     box = ground.open()
@@ -314,7 +358,7 @@ def test_what_was_a_second_link_is_the_only_name_by_now(ground):
     os.link(old, f"{ground.root}/cur/1.a.x:2,S")
     box.refresh()
     os.unlink(old)  # before the second name is removed
-    assert ground.reader.repair() == []
+    assert ground.reader.repair().left == []
     assert rows(box, "uid", "path", "flags") == [(1, "cur/1.a.x:2,S", SEEN)]
     ground.tidy()
     assert ground.names("cur") == ["1.a.x:2,S"] and ground.reader.check() == []
