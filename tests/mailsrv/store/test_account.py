@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.errors import StorageError
-from mailsrv.store import access, feedback_layout, layout, metadata, notify, quota, readers, senders, text_index
+from mailsrv.store import access, feedback_layout, layout, limits, metadata, notify, quota, readers, senders, text_index
 from mailsrv.store.account import ACCOUNTS, LEAVES, MARK, Store
 from mailsrv.system.disk import Disk
 from tests.fakes.disk import FakeDisk
@@ -192,7 +192,7 @@ def test_the_page_names_the_same_files():
     inbox |= {f"{ACCOUNTS}/NAME/imports"}
     inbox |= {f"{access.DIRECTORY}/NAME", f"{access.DIRECTORY}/.lock"}
     feedback = {feedback_layout.FEEDBACK, feedback_layout.LOCK}
-    inbox |= {readers.RESERVE}
+    inbox |= {readers.RESERVE, limits.FILE, limits.LOCK}
     assert documented == {*inbox, *junk, *feedback, notify.WATCH, senders.FILE, f"{senders.FILE}.damaged", senders.LOCK}
 
 
