@@ -1,12 +1,13 @@
 """What the two forms of an export share: what is written of a mailbox, and the messages in the order of their UIDs.
 
-Diagnostics: `messages` raises StorageError when the disk refuses, MailboxGone when the mailbox was deleted.
+Diagnostics: `messages` raises StorageError when the index refuses, MailboxGone when the mailbox was deleted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mailsrv.errors import StorageError
 from mailsrv.system.disk import Disk
 from mailsrv.system.openfile import OpenFile
 from mailsrv.imap.numbers import NumberSet
@@ -44,10 +45,19 @@ class Message:
             yield self.file.read_at(at, _PIECE)
 
 
-class Export(Protocol):
-    """A form; `root` is a directory of its own, `step` is called for each message."""
+@dataclass(frozen=True, slots=True)
+class Tellers:
+    """Who hears of it: `step` for each message that is written; `fail`, with mailbox, UID and reason, for each that
+    cannot be read."""
 
-    def __init__(self, disk: Disk, root: str, step: Callable[[], None]) -> None: ...
+    step: Callable[[], None]
+    fail: Callable[[str, int, str], None]
+
+
+class Export(Protocol):
+    """A form; `root` is a directory of its own."""
+
+    def __init__(self, disk: Disk, root: str, tellers: Tellers) -> None: ...
 
     def write(self, info: MailboxInfo, box: OpenMailbox) -> Exported:
         """One mailbox."""
@@ -58,8 +68,9 @@ class Export(Protocol):
         ...
 
 
-def messages(box: OpenMailbox) -> Iterator[Message]:
-    """Every message, closed when the next one is asked for; those that are expunged meanwhile are left out."""
+def messages(box: OpenMailbox, tellers: Tellers) -> Iterator[Message]:
+    """Every message, closed when the next one is asked for; those that are expunged meanwhile are left out. One that
+    the disk does not give is told: the others are wanted all the more then."""
     uids = box.view()[0]
     for start in range(0, len(uids), _AT_ONCE):
         some = NumberSet.of_sorted(uids[start : start + _AT_ONCE])
@@ -68,8 +79,22 @@ def messages(box: OpenMailbox) -> Iterator[Message]:
         for uid, word, received, base, path in rows:
             try:
                 file = box.open_path(uid, path)
+                _try(file)
             except MessageGone:
+                continue
+            except StorageError as error:
+                tellers.fail(box.name, uid, str(error))
                 continue
             with file:
                 flags = frozenset(name for mask, name in names.items() if word & mask)
                 yield Message(uid, word, flags, received, base, file)
+
+
+def _try(file: OpenFile) -> None:
+    """Read a file once; raises StorageError, when it is closed."""
+    try:
+        for at in range(0, file.size, _PIECE):
+            file.read_at(at, _PIECE)
+    except StorageError:
+        file.close()
+        raise

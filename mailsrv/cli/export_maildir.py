@@ -6,7 +6,7 @@ Octets are those of the store, CRLF included. Flags are in the names of files, k
 Diagnostics: StorageError when the disk refuses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -15,7 +15,7 @@ from mailsrv.store.layout import directory_of
 from mailsrv.store.message import tail_with
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.values import INBOX, MailboxInfo
-from mailsrv.cli.export_form import Exported, Message, messages
+from mailsrv.cli.export_form import Exported, Message, Tellers, messages
 
 _LEAVES = ("tmp", "new", "cur")
 _FIRST = ord("a")
@@ -66,10 +66,10 @@ class _Batch:
 class MaildirExport:
     """See Export."""
 
-    def __init__(self, disk: Disk, root: str, step: Callable[[], None]) -> None:
+    def __init__(self, disk: Disk, root: str, tellers: Tellers) -> None:
         self._disk = disk
         self._root = root
-        self._step = step
+        self._tellers = tellers
         for leaf in _LEAVES:
             disk.make_directories(f"{root}/{leaf}")
         self._names: set[str] = set()
@@ -88,7 +88,7 @@ class MaildirExport:
         count = octets = 0
         batch = _Batch(self._disk, f"{path}/cur")
         with closing(batch):
-            for message in messages(box):
+            for message in messages(box, self._tellers):
                 keywords = sorted(flag for flag in message.flags if flag[:1] != "\\")
                 for keyword in keywords:
                     if keyword not in letters and len(letters) < _LETTERS:
@@ -96,7 +96,7 @@ class MaildirExport:
                 tail = tail_with("", message.word) + "".join(sorted(letters.get(one, "") for one in keywords))
                 octets += batch.add(message, message.base + tail)
                 count += 1
-                self._step()
+                self._tellers.step()
             batch.finish()
         self._disk.sync_directory(f"{path}/cur")
         if letters:

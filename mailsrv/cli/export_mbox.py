@@ -7,7 +7,7 @@ Diagnostics: StorageError when the disk refuses.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mailsrv.system.disk import Disk
 from mailsrv.imap import utf7
@@ -17,7 +17,7 @@ from mailsrv.mail.mbox_status import format_status
 from mailsrv.store.layout import SEPARATOR
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.values import MailboxInfo
-from mailsrv.cli.export_form import Exported, messages
+from mailsrv.cli.export_form import Exported, Tellers, messages
 
 _ENDING = ".mbox"
 _MAX_NAME = 200  # octets of a file's name
@@ -27,10 +27,10 @@ _RETURN_PATH = b"Return-Path: <"
 class MboxExport:
     """See Export."""
 
-    def __init__(self, disk: Disk, root: str, step: Callable[[], None]) -> None:
+    def __init__(self, disk: Disk, root: str, tellers: Tellers) -> None:
         self._disk = disk
         self._root = root
-        self._step = step
+        self._tellers = tellers
 
     def write(self, info: MailboxInfo, box: OpenMailbox) -> Exported:
         """See Export."""
@@ -39,13 +39,13 @@ class MboxExport:
         self._disk.make_directories(directory)
         count = octets = 0
         with self._disk.open_unnamed(directory, 0o600) as file:
-            for message in messages(box):
+            for message in messages(box, self._tellers):
                 first, rest = _peek(message.pieces())
                 for piece in quote(to_lf(rest), _sender(first), message.received, format_status(message.flags)):
                     file.write([piece])
                 octets += message.file.size
                 count += 1
-                self._step()
+                self._tellers.step()
             file.sync()
             file.link(directory, levels[-1] + _ENDING)
         self._disk.sync_directory(directory)

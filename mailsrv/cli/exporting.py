@@ -5,7 +5,7 @@ makes the directory, gives it to the service user, and becomes that user before 
 the command returns 0.
 
 Diagnostics: Refused for an account that is not there, and for a directory that exists or lies in data_dir; ConfigError,
-StorageError. `run` gives the exit code.
+StorageError. `run` gives 0, or 1 when a message could not be read.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import MailboxInfo
 from mailsrv.cli.account_place import AccountPlace, find_account, open_account
 from mailsrv.cli.control import print_json, print_table
-from mailsrv.cli.export_form import Export, Exported
+from mailsrv.cli.export_form import Export, Exported, Tellers
 from mailsrv.cli.export_maildir import MaildirExport
 from mailsrv.cli.export_mbox import MboxExport
 from mailsrv.cli.mailbox import octets_for_people
@@ -60,13 +60,16 @@ def run(arguments: argparse.Namespace) -> int:
     find_account(config, Directory.from_config(config), arguments.account)  # before there is a directory in vain
     make_directory(config, root)
     place = open_account(config, arguments.account)
-    exported = export(place, arguments.kind, root, arguments.mailbox)
+    failed: list[str] = []
+    exported = export(place, arguments.kind, root, arguments.mailbox, failed)
     if arguments.json:
         print_json([{"mailbox": one.name, "messages": one.messages, "octets": one.octets} for one in exported])
     else:
         rows = [(clean(one.name), one.messages, octets_for_people(one.octets)) for one in exported]
         print_table(("MAILBOX", "MESSAGES", "SIZE"), rows)
-    return Exit.OK
+    for text in failed:
+        print(f"mailsrv: {clean(text)}", file=sys.stderr)
+    return Exit.FAILED if failed else Exit.OK
 
 
 def make_directory(config: Config, path: str) -> None:
@@ -85,11 +88,14 @@ def make_directory(config: Config, path: str) -> None:
     Disk().sync_directory(os.path.dirname(path))
 
 
-def export(place: AccountPlace, kind: str, root: str, patterns: Sequence[str]) -> list[Exported]:
-    """Write the mailboxes below `root`; gives what was written."""
+def export(
+    place: AccountPlace, kind: str, root: str, patterns: Sequence[str], failed: list[str]
+) -> list[Exported]:
+    """Write the mailboxes below `root`; gives what was written. `failed` gets a sentence for what cannot be read."""
     forms: dict[str, type[Export]] = {"maildir": MaildirExport, "mbox": MboxExport}
     progress = Progress(sys.stderr, SystemClock())
-    form = forms[kind](place.disk, root, progress.step)
+    tellers = Tellers(progress.step, lambda mailbox, uid, reason: failed.append(f"{mailbox}: UID {uid}: {reason}"))
+    form = forms[kind](place.disk, root, tellers)
     done = []
     written: list[MailboxInfo] = []
     for info in place.reader.mailboxes():

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from mailsrv.cli import export_maildir
+from mailsrv.cli.export_form import Tellers
 from mailsrv.cli.export_maildir import MaildirExport
 from mailsrv.store.values import FLAGGED, SEEN
 from mailsrv.system.disk import Disk, UnnamedFile
@@ -23,7 +24,7 @@ def test_the_files(tmp_path):
     [(base,)] = box.rows(None, ("base",))
     steps = []
     root = tmp_path / "out"
-    export = MaildirExport(Disk(), str(root), lambda: steps.append(1))
+    export = MaildirExport(Disk(), str(root), Tellers(lambda: steps.append(1), pytest.fail))
     infos = ground.reader.mailboxes()
     written = [export.write(info, ground.open(info.name)) for info in infos]
     export.finish(infos)
@@ -55,7 +56,7 @@ def test_what_has_a_name_is_durable_also_in_batches(tmp_path, monkeypatch, bound
             plain(file, *names)
 
         monkeypatch.setattr(UnnamedFile, name, watched)
-    export = MaildirExport(Disk(), str(tmp_path / "out"), lambda: None)
+    export = MaildirExport(Disk(), str(tmp_path / "out"), Tellers(lambda: None, pytest.fail))
     [info] = ground.reader.mailboxes()
     assert export.write(info, ground.open()).messages == 5
     assert [name for name, _ in order] == ["sync", "sync", "link", "link"] * 2 + ["sync", "link"]

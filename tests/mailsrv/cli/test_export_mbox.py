@@ -1,5 +1,8 @@
 """An export as mbox files."""
 
+import pytest
+
+from mailsrv.cli.export_form import Tellers
 from mailsrv.cli.export_mbox import MboxExport, file_of
 from mailsrv.cli.import_mbox import _level
 from mailsrv.store.values import FLAGGED, SEEN
@@ -16,7 +19,7 @@ def test_the_file(tmp_path):
     ground.append(box, "S: y\r\n\r\nno end", received=0)
     root = tmp_path / "out"
     root.mkdir()
-    written = MboxExport(Disk(), str(root), lambda: None).write(ground.reader.find("a/b"), box)
+    written = MboxExport(Disk(), str(root), Tellers(lambda: None, pytest.fail)).write(ground.reader.find("a/b"), box)
     assert (written.messages, written.octets) == (2, len(text) + 14)
     assert (root / "a/b.mbox").read_bytes() == (
         b"From x@y.example Mon Jan  1 00:00:09 2024\nStatus: RO\nX-Status: F\n"

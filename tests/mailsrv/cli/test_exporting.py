@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from mailsrv.errors import StorageError
+from mailsrv.system.disk import Disk
 from tests.mailsrv.cli.account_house import House
 
 
@@ -46,3 +48,20 @@ def test_only_into_a_new_directory_elsewhere(house, tmp_path, capsys):
     assert house.run("export", "mbox", "alice", tmp_path / "none/x") == 1
     assert house.run("export", "mbox", "nobody", tmp_path / "new") == 69
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["maildir", "mbox"])
+def test_a_message_that_cannot_be_read(house, kind, tmp_path, capsys, monkeypatch):
+    plain = Disk.open_file
+
+    def open_file(disk, path):
+        if "/.Sent/cur/" in path:
+            raise StorageError(f"{path}: Input/output error")
+        return plain(disk, path)
+
+    monkeypatch.setattr(Disk, "open_file", open_file)
+    assert house.run("export", kind, "alice", tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("mailsrv: Sent: UID 1: ") and said.err.endswith(": Input/output error\n")
+    rows = [line.split()[:2] for line in said.out.splitlines()]
+    assert ["INBOX", "1"] in rows and ["Sent", "0"] in rows and ["a.b/ä", "1"] in rows
