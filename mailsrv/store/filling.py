@@ -212,10 +212,12 @@ class Filler:
 
     def _write(self, computed: dict[int, Computed], checksums: dict[int, bytes]) -> int:
         """Gives how many messages had no rows before."""
+        # In their order: the other one would leave the pages of the tables half empty.
+        ordered = sorted(computed.items())
         with self._index.write() as writing:
             for number, statement in enumerate(_INSERTS):
                 added = writing.connection.executemany(
-                    statement, [(content, *rows[number]) for content, rows in computed.items()]
+                    statement, [(content, *rows[number]) for content, rows in ordered]
                 ).rowcount
             if added:
                 writing.connection.executemany(_CHECKSUM, checksums.items())

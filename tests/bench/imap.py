@@ -10,8 +10,9 @@ medians, and how often faster mailsrv is beside what is wanted. What is measured
     metadata 1    FETCH of UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE for the first time, then
     all others    as their names say, repeated, on a mailbox that the server knows
 
-"search text" looks for a phrase that few messages have, "search common" for one that all have. Memory is the server's
-PSS with many idle sessions over that with none. Run it as root on an otherwise quiet machine.
+"search text" looks for a phrase that few messages have, "search common" for one that all have. "index %" is what
+the server keeps beside the messages, in hundredths of them, at the end; "text index %" what is for searches alone.
+Memory is the server's PSS with many idle sessions over that with none. Run it as root on an otherwise quiet machine.
 
 Diagnostics: a failed run is reported, and makes the exit status 1.
 """
@@ -19,8 +20,10 @@ Diagnostics: a failed run is reported, and makes the exit status 1.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -41,7 +44,7 @@ METADATA = "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE
 SOME = 1000  # messages that are copied, moved, expunged
 SERVERS: dict[str, type[ImapServer]] = {"dovecot": Dovecot, "mailsrv": MailsrvImap}
 
-# Name -> (unit, ratio wanted); ms, s and KiB: less is better, everything else: more is better.
+# Name -> (unit, ratio wanted); ms, s, KiB and %: less is better, everything else: more is better.
 WANTED = {
     "first look": ("ms", 0),
     "rest": ("s", 0),
@@ -63,6 +66,8 @@ WANTED = {
     "copy": ("/s", 1),
     "move": ("/s", 1),
     "expunge": ("/s", 1),
+    "index %": ("%", 0),
+    "text index %": ("%", 0),
     "idle p50": ("ms", 0),
     "idle p99": ("ms", 0),
     "idle KiB": ("KiB", 0),
@@ -92,6 +97,28 @@ def rest(server: ImapServer) -> None:
         quiet = quiet + 1 if server.group.cpu_seconds() - before < 0.005 else 0
         if quiet == 10:
             return
+
+
+def measure_index(server: ImapServer, found: Figures) -> None:
+    """How large the files of a server that has stopped are, in hundredths of the messages, copies counted once."""
+    sizes = {}
+    for path in server.maildir().rglob("*"):
+        if path.parent.name in ("cur", "new"):
+            status = path.stat()
+            sizes[status.st_ino] = status.st_size
+    for name, patterns in (("index %", ("*.sqlite3", "dovecot*")), ("text index %", ("search.sqlite3",))):
+        files = [path for pattern in patterns for path in server.maildir().rglob(pattern)]
+        if size := sum(map(used, files)):
+            found[name] = 100 * size / sum(sizes.values())
+
+
+def used(path: Path) -> int:
+    """The octets of a file; of a database, those that it has without its log."""
+    if path.suffix != ".sqlite3":
+        return path.stat().st_size
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        pages, size = (connection.execute(f"PRAGMA page_{what}").fetchone()[0] for what in ("count", "size"))
+        return int(pages * size)
 
 
 def several(count: int, measure: Callable[[], float]) -> float:
@@ -209,6 +236,7 @@ def run(server: ImapServer, count: int, has_memory: bool) -> Figures:
             measure_memory(server, found, IDLE_SESSIONS)
     finally:
         server.stop()
+    measure_index(server, found)
     # A server that begins anew, on a mailbox whose index it has (mailsrv) or has lost (Dovecot, as the peers' table).
     if server.lmtp:
         server.drop_index()
@@ -233,7 +261,7 @@ def report(size: int, seen: dict[str, list[Figures]]) -> str:
             continue
         middle = {server: median(found) if found else 0.0 for server, found in values.items()}
         theirs, ours = middle.get("dovecot", 0.0), middle.get("mailsrv", 0.0)
-        less_is_better = unit in ("ms", "s", "KiB")
+        less_is_better = unit in ("ms", "s", "KiB", "%")
         ratio = (theirs / ours if less_is_better else ours / theirs) if theirs and ours else 0.0
         goal = f"{wanted:g}" if wanted else ""
         lines.append(f"{name:18}{unit:6}{theirs:12,.2f}{ours:12,.2f}{ratio:9.2f}{goal:>8}")
