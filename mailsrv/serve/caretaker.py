@@ -24,7 +24,7 @@ from mailsrv.store.refusals import StoreRefusal
 from mailsrv.store.values import Usage
 
 PAUSE_SECONDS = 0.25  # between rounds: deliveries that come close together are one adoption
-BREATH_SECONDS = 0.03  # between steps that move or remove files: as long as one keeps others from writing
+BREATH_SECONDS = 0.03  # between steps while work is left: as long as one keeps others from writing
 QUIET_SECONDS = 10.0  # without news, before an account is tidied
 _STEP = 200  # messages of one step
 _TIDY = 200  # files of one step
@@ -96,17 +96,19 @@ class Caretaker:
 
     def work(self, noted: Iterable[str]) -> bool:
         """One round: a step for each account that was noted, then for each whose new/ is crowded, and for each that has
-        been quiet. What has more to compute is noted again; True when there is more to move and to remove."""
+        been quiet. What has more to compute is noted again; True when there is more to do now."""
         now = self._clock.monotonic()
+        more = False
         for account in noted:
             self._untidy[account] = now
             if self._do(account, self._keep_up):
                 self.note([account])
+                more = True
             self._crowded.add(account)
         for account in list(self._crowded):
             if not self._do(account, self._clear_new):
                 self._crowded.discard(account)
-        more = bool(self._crowded)
+        more = more or bool(self._crowded)
         quiet = [account for account, heard in self._untidy.items() if now - heard >= QUIET_SECONDS]
         for account in quiet:
             if self._do(account, self._tidy):
