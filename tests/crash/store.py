@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from mailsrv.store.database import Database
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Incoming
-from mailsrv.system.disk import Disk
+from mailsrv.system.disk import Disk, UnnamedFile
 from mailsrv.imap.numbers import NumberSet
 
 from tests.fakes.clock import FakeClock
@@ -20,7 +20,7 @@ ACCOUNT = "bob"
 HOST = "mx.example.org"
 STEPS = (
     "link", "unlink", "rename", "remove_directory", "sync_directory", "replace", "append", "make_directories",
-    "set_time", "open_unnamed",
+    "set_time",
 )  # fmt: skip
 
 
@@ -28,30 +28,64 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+class WatchedFile(UnnamedFile):
+    """An unnamed file whose sync counts."""
+
+    __slots__ = ()
+
+    def sync(self):
+        self._disk.step()
+        super().sync()
+        self._disk.unsynced.pop(self._source, None)
+
+
 class Watched(Disk):
-    """A disk that counts its operations and kills the process before number `kill_at`; commits count too."""
+    """A disk that counts its operations and kills the process before number `kill_at`; commits count too. What files
+    were not synced then has lost its octets, as by a power cut."""
 
     def __init__(self, kill_at=None):
         super().__init__()
         self.kill_at = kill_at
         self.count = 0
         self.linked = set()
+        self.unsynced = {}  # files by what leads to them, and the names they got
         self.faults = []
 
     def step(self):
         if self.count == self.kill_at:
+            for name in self.torn():
+                os.chmod(name, 0o600)
+                os.truncate(name, 0)
             raise Killed
         self.count += 1
+
+    def torn(self):
+        """The names of files that were not synced."""
+        return [name for names in self.unsynced.values() for name in names if os.path.exists(name)]
+
+    def _open_in(self, directory, mode):
+        fd = super()._open_in(directory, mode)
+        self.unsynced[f"/proc/self/fd/{fd}"] = []
+        return fd
+
+    def open_unnamed(self, directory, mode=0o400):
+        self.step()
+        file = super().open_unnamed(directory, mode)
+        return WatchedFile(self, file._fd, directory)
 
     def _link_into(self, source, directory, name):
         self.step()
         super()._link_into(source, directory, name)
         self.linked.add(directory)
+        if source in self.unsynced:
+            self.unsynced[source].append(f"{directory}/{name}")
 
     def commit(self):
         self.step()
         if self.linked:
             self.faults.append(f"committed while {sorted(self.linked)} were not synced")
+        if self.torn():
+            self.faults.append(f"committed while {self.torn()} were not synced")
 
 
 def _stepping(name):

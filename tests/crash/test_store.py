@@ -253,6 +253,14 @@ def test_a_missing_sync_is_seen(tmp_path, ground, monkeypatch, name):
     assert disk.faults
 
 
+def test_a_file_that_is_not_synced_is_seen(tmp_path, ground, monkeypatch):
+    shutil.copytree(ground, tmp_path / "x")
+    monkeypatch.setattr(store.WatchedFile, "sync", lambda self: None)
+    disk = Watched()
+    append_two(reader(tmp_path / "x", disk))
+    assert any(",S=10" in fault for fault in disk.faults)
+
+
 def test_what_was_told_is_there(tmp_path, ground):
     """Each operation ends, then the process dies: what the client was told is true."""
     shutil.copytree(ground, tmp_path / "x")
