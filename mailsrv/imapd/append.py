@@ -134,8 +134,11 @@ def end_message(state: State, event: MessageEnd) -> None:
 def finish(state: State, event: AppendEnd) -> Status:
     """All messages came."""
     upload = _upload_of(state)
+    count = len(upload.messages)
     try:
-        return upload.finish(state)
+        answer = upload.finish(state)
+        state.stored += count
+        return answer
     finally:
         state.upload = None
         upload.close()

@@ -136,7 +136,7 @@ class Conversation:
             tls=f"{tls.version.replace('TLSv', 'TLS')} {tls.cipher}" if tls else "",
             seconds=round(house.clock.monotonic() - self._began, 3),
             commands=commands,
-            messages=0,
+            messages=state.stored,
             refused=state.refused,
             end=reason,
         )

@@ -77,12 +77,12 @@ class State:
     `account` is "" before login; `library` its mailboxes; `view` the selected mailbox; `upload` what a running APPEND
     holds; `idling` is true during IDLE, `notices` what NOTIFY wants: both listen for the accounts `watched`.
     `annotations` is what ENABLE METADATA wants. `ring` wakes the session's thread while it waits for its client.
-    `shown` is the session as `mailsrv who` shows it.
+    `shown` is the session as `mailsrv who` shows it; `refused` and `stored` count answers and messages.
     """
 
     __slots__ = (
         "_files", "_flush", "_waiting", "account", "annotations", "core", "house", "idling", "library", "logins",
-        "notices", "peer", "refused", "ring", "shown", "tls", "upload", "view", "watched",
+        "notices", "peer", "refused", "ring", "shown", "stored", "tls", "upload", "view", "watched",
     )
 
     def __init__(self, peer: Peer, house: House) -> None:
@@ -98,6 +98,7 @@ class State:
         self.notices: Notices | None = None
         self.annotations: Annotations | None = None
         self.refused = 0
+        self.stored = 0
         self.shown: Shown | None = None
         self.logins = Logins(house, Visitor(peer.session_id, peer.kind, peer.client))
         self.core: Core

@@ -144,3 +144,14 @@ def test_the_mailbox_is_deleted_meanwhile(house):
     heard = client.send(b"abc\r\n")
     assert b"a NO [" in heard and b"CLOSED" not in heard
     assert client.do("NOOP")[-1].startswith("OK")
+
+
+def test_messages_that_were_stored_are_counted_for_the_log(house):
+    client = house.client(selected="INBOX")
+    one = "{1+}\r\nx"
+    client.do(f"APPEND INBOX {one} {one}")
+    client.do(f"APPEND nowhere {one}")
+    client.do(f"REPLACE 1 INBOX {one}")
+    assert client.state.stored == 3
+    client.policy.close("quit", 5)
+    assert house.log.named("session")[-1]["messages"] == 3
