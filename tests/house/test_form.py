@@ -108,10 +108,9 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.path)
 @pytest.mark.parametrize("check", CHECKS)
-def test_form(check: str, module: Module) -> None:
-    expect_none(CHECKS[check](module))
+def test_form(check: str) -> None:
+    expect_none([fault for module in modules() for fault in CHECKS[check](module)])
 
 
 def test_every_directory_of_code_is_a_package() -> None:
