@@ -165,7 +165,9 @@ def cut(paths: Iterable[tuple[str, float]]) -> Iterator[Job]:
 def tests_job(paths: list[str], seconds: float) -> Job:
     """One pytest for these paths."""
     name = paths[0] if len(paths) == 1 else f"{paths[0]} to {paths[-1]}"
-    return Job(name, (sys.executable, "-m", "pytest", "-q", "--no-header", *paths), seconds)
+    # The cache of last failures is one file for all that run at once.
+    options = ("-q", "--no-header", "-p", "no:cacheprovider")
+    return Job(name, (sys.executable, "-m", "pytest", *options, *paths), seconds)
 
 
 def all_jobs() -> list[Job]:
