@@ -61,7 +61,8 @@ WHEN = 1_577_865_600  # 1 January 2020, 08:00 UTC
 LARGE = "Subject: large\r\n\r\n" + "0123456789" * 7 * 65_536 + "\r\n"
 # Mailbox by its levels here: texts with flags.
 MAIL = {
-    "INBOX": {f"Subject: {n}\r\n\r\n{n}\r\n": {"\\Seen"} if n % 2 else set() for n in range(110)} | {LARGE: {"\\Draft"}},
+    "INBOX": {f"Subject: {n}\r\n\r\n{n}\r\n": {"\\Seen"} if n % 2 else set() for n in range(110)}
+    | {LARGE: {"\\Draft"}},
     "Gesendetes": {"Subject: sent\r\n\r\n": {"\\Seen", "\\Answered"}},
     "Größe/日本": {"Subject: a\r\n\r\n": {"\\Flagged", "$Forwarded"}, "Subject: b\r\n\r\n": {"Work"}},
     'A & "B"\\': {"Subject: c\r\n\r\n": set()},
