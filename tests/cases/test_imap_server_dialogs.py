@@ -1,6 +1,7 @@
 """Every dialog of several clients (tests/cases/imap_dialog.py), with the core, the policy and a real store: whole and
 octet by octet without sockets, and through a real port."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailsrv.config.schema import Config, LimitsConfig
+from mailsrv.imap.commands import COMMANDS
 from mailsrv.imapd import progress
 from tests.cases.imap_dialog import Captures, Talk, load, parse, play
 from tests.fakes import imap_client
@@ -126,6 +128,16 @@ def server(tmp_path: Path) -> Iterator[ImapServer]:
 def test_a_dialog_through_a_port(talk: Talk, server: ImapServer, monkeypatch: pytest.MonkeyPatch) -> None:
     hurry(talk, monkeypatch)
     assert play(talk, Ported(server), lambda client, octets: client.send(octets)) == ""
+
+
+def test_every_command_is_said_where_two_clients_are() -> None:
+    """But those that begin a session, which the dialogs of the core have, and the tests of listeners."""
+    said = set()
+    for talk in DIALOGS:
+        if len({step.client for step in talk.steps} - {0}) > 1:
+            words = [re.match(r"\S+ ((?:UID )?[A-Za-z]+)", step.text) for step in talk.steps if step.mark == "c"]
+            said |= {word[1].upper().encode() for word in words if word}
+    assert COMMANDS.keys() - said == {b"AUTHENTICATE", b"COMPRESS", b"LOGIN", b"STARTTLS"}
 
 
 def test_captures() -> None:
