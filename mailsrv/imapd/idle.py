@@ -31,6 +31,8 @@ def look(state: State) -> None:
     if view is not None:
         delays = state.notices is not None and state.notices.delays and not state.idling
         guard(state, lambda: _look_for_files(view), renumber=not delays)
+        if state.core.state is Standing.LOGOUT:
+            return  # BYE was said
     if state.notices is not None:
         state.notices.look(state)
     if state.annotations is not None:
