@@ -38,10 +38,9 @@ BATCH = 500  # messages that one transaction adopts, in about 20 ms
 # Few rows are of files in new/, and have an index. SQLite takes it only when it is told to, and looks at all otherwise.
 _INDEXES = (f" INDEXED BY {FEW}", "")
 
-# What `doubt` says of cur/: we have changed it ourselves since it was read; or it was read while it was young. The
-# kernel's clock for files ticks every 10 ms at the slowest, but a file system may have a coarser one.
+# What `doubt` says of cur/: we have changed it ourselves since it was read; or it was read while it was young, so that
+# it must be read again when it is not any more. What we change in between is no reason.
 _OURS, _YOUNG = 1, 2
-_TICK_SECONDS = 0.1
 
 
 class _Name(NamedTuple):
@@ -165,7 +164,7 @@ def _noted(index: Index, row: MailboxRow, stamps: list[Stamp], looked: list[bool
             times[leaf] = _trusted(index, stamp) or (0 if times[leaf] == stamp.changed else times[leaf])
     if looked[CUR]:
         doubt = 0
-        if times[CUR] != stamps[CUR].changed and index.clock.now() - stamps[CUR].changed / 1e9 >= _TICK_SECONDS:
+        if times[CUR] != stamps[CUR].changed and index.clock.now() >= stamps[CUR].changed / 1e9:
             times[CUR], doubt = stamps[CUR].changed, _YOUNG
     return times[NEW], times[CUR], doubt
 

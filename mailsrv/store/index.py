@@ -94,7 +94,7 @@ _MAILBOX = (
 
 class MailboxRow(NamedTuple):
     """A row of `mailbox`. Times are those of new/ and cur/ when they were read, in nanoseconds (0: read them again);
-    with `doubt`, cur/ was changed by ourselves since, and perhaps by others. Flags up to the modseq `written` are in
+    with `doubt`, cur/ was young then or was changed by ourselves since. Flags up to the modseq `written` are in
     the names of files. `change` tells all since `logged`, `expunged` all since `remembered`. `forgotten`: how often
     bits of keywords have become free; see mailsrv.store.keywords."""
 
