@@ -228,6 +228,9 @@ def test_a_shared_mailbox(imap_house, open_client):
         other.delete_folder(shared)
     assert client.folder_status("Team", ["MESSAGES"]) == {b"MESSAGES": 2}
     client.setacl("Team", guest, '""')  # it quotes nothing here
+    with pytest.raises(other.AbortError, match="the selected mailbox"):  # BYE, which it understands
+        other.list_folders()
+    other = open_client(guest)
     assert shared not in [name for _, _, name in other.list_folders()]
 
 
