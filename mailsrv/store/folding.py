@@ -15,6 +15,7 @@ _SPACE = re.compile(r"\s+")
 # What `str.split` takes for space among ASCII, and NUL; and what it takes for space beyond ASCII begins so in UTF-8.
 _BLANKS = b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\0"
 _FOLDED = bytes(0x20 if octet in _BLANKS else octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
+_SHORT = 200  # characters: what is split into words sooner than anything is looked for in it
 _WIDE_BLANKS = (b"\xc2\x85", b"\xc2\xa0", b"\xe1\x9a\x80", b"\xe2\x80", b"\xe2\x81\x9f", b"\xe3\x80\x80")
 
 
@@ -23,9 +24,13 @@ def fold(text: str) -> str:
     none at its ends."""
     if not text.isascii():
         text = fold_letters(text)
+        if len(text) < _SHORT:
+            return " ".join(text.split())
     octets = text.encode().replace(b"\r\n", b" ").translate(_FOLDED)
-    if not text.isascii() and any(blank in octets for blank in _WIDE_BLANKS):
-        return " ".join(text.split())
+    if not text.isascii():
+        for blank in _WIDE_BLANKS:
+            if blank in octets:
+                return " ".join(text.split())
     while b"  " in octets:
         octets = octets.replace(b"  ", b" ")
     return octets.strip(b" ").decode()
@@ -52,14 +57,9 @@ def header_lines(octets: bytes) -> list[bytes]:
     return octets.split(b"\n")
 
 
-def is_strange(line: bytes) -> bool:
-    """Whether a field is to be decoded: it may have encoded words, or has letters beyond ASCII."""
-    return b"=?" in line or not line.isascii()
-
-
 def read_header(octets: bytes) -> str:
     """The text of a header as it stands: its fields unfolded and decoded, one a line."""
     lines = header_lines(octets)
     if b"=?" not in octets and octets.isascii():
         return b"\n".join(lines).decode()
-    return "\n".join([decode_field(line) if is_strange(line) else line.decode() for line in lines])
+    return "\n".join([line.decode() if b"=?" not in line and line.isascii() else decode_field(line) for line in lines])

@@ -14,7 +14,7 @@ import re
 
 from mailsrv.mail.mime_header import find_header_end
 from mailsrv.mail.words import decode_field, reads_ascii
-from mailsrv.store.folding import fold, header_lines, is_strange
+from mailsrv.store.folding import fold, header_lines
 
 MAX_HEADER = 1 << 16  # octets of a header that is known to be read whole
 
@@ -35,20 +35,21 @@ def glance(octets: bytes, needle: str, header: bool, body: bool) -> bool | None:
         top = _read_header(octets[:end])
         if sought in top:
             return True
-    below = octets[end:].lower()
+    lower = octets.lower()
+    below = lower[end:]
     if not below.isascii():
         return None
-    # The fields of the header that say how the body is to be read, in their raw form.
-    lower = octets[:end].lower()
     for mark in _HIDING:
-        if mark in lower or mark in below:
+        if mark in lower:
             return None
-    if b"name" in lower:
-        return None  # that of a file, perhaps, which counts as text of the body
-    if b"=?" in below or not (_are_plain(lower) and _are_plain(below)):
+    if b"=?" in below or not _are_plain(lower):
         return None
+    # The fields of the header that say how the body is to be read, in their raw form.
+    fields = lower[:end]
+    if b"name" in fields:
+        return None  # that of a file, perhaps, which counts as text of the body
     if sought in below:
-        return True if body and _is_one_text(lower) else None
+        return True if body and _is_one_text(fields) else None
     # Line ends and further space may stand where the needle has one space.
     words = sought.split(b" ")
     return None if len(words) > 1 and all(word in below or word in top for word in words) else False
@@ -58,10 +59,15 @@ def _read_header(octets: bytes) -> bytes:
     """The text of a header, without case; space as it stands, but for that of decoded fields."""
     if b"=?" not in octets and octets.isascii():
         return octets.lower()
-    lines = header_lines(octets)
-    plain = b"\n".join([line for line in lines if not is_strange(line)]).lower()
+    plain: list[bytes] = []
+    decoded: list[bytes] = []
+    for line in header_lines(octets):
+        if b"=?" in line or not line.isascii():
+            decoded.append(fold(decode_field(line)).encode())
+        else:
+            plain.append(line)
     # What is decoded stands behind the rest: no needle that reaches over a line is found here.
-    return b"\n".join([plain, *[fold(decode_field(line)).encode() for line in lines if is_strange(line)]])
+    return b"\n".join([b"\n".join(plain).lower(), *decoded])
 
 
 def _is_one_text(header: bytes) -> bool:

@@ -343,6 +343,20 @@ def test_too_many_keys_for_so_many_messages(accounts, monkeypatch):
         accounts[0].search(key)
 
 
+def test_large_messages_take_time_too(accounts, monkeypatch):
+    key = Contains(Where.BODY, "needle")
+    monkeypatch.setattr("mailsrv.store.search._LARGE", 0)
+    clock = FakeClock()
+
+    class Slow(Budget):
+        def spend(self, files: int = 0) -> None:
+            clock.advance(10)
+            super().spend(files)
+
+    with pytest.raises(SearchLimit):
+        accounts[0].search(key, Slow(clock, seconds=60))
+
+
 def test_budgets(accounts):
     key = Contains(Where.BODY, "needle")
     clock = FakeClock()
