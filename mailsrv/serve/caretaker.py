@@ -23,7 +23,7 @@ from mailsrv.store.readers import Readers
 from mailsrv.store.refusals import StoreRefusal
 from mailsrv.store.values import Usage
 
-PAUSE_SECONDS = 0.25  # between rounds: deliveries that come close together are one adoption
+PAUSE_SECONDS = 0.25  # before each round: deliveries that come close together are one adoption
 BREATH_SECONDS = 0.03  # between steps while work is left: as long as one keeps others from writing
 QUIET_SECONDS = 10.0  # without news, before an account is tidied
 _STEP = 200  # messages of one step
@@ -78,14 +78,20 @@ class Caretaker:
             self._readers.reserve.keep()
         more = False
         while not self._stopping:
-            more = self.work(self._wait(more))
+            noted = self._wait(more)
+            # A session that idles looks for itself meanwhile, and waits for nobody to let go of the index.
             self._pause(BREATH_SECONDS if more else PAUSE_SECONDS)
+            more = self.work(noted | self._take())
 
     def _wait(self, more: bool) -> set[str]:
         """Wait for news, or until an account has been quiet for long enough; not at all while there is more to do."""
         with self._changed:
             if not (self._noted or self._stopping or more):
                 self._changed.wait(QUIET_SECONDS if self._untidy else None)
+        return self._take()
+
+    def _take(self) -> set[str]:
+        with self._changed:
             noted, self._noted = self._noted, set()
         return noted
 

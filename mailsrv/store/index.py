@@ -27,6 +27,7 @@ from mailsrv.store.layout import Layout
 from mailsrv.store.numbering import Numberings
 from mailsrv.store.ready_tables import RENEW, STATEMENTS, TABLES
 from mailsrv.store.refusals import MailboxGone
+from mailsrv.store.single import Single
 
 LOGGED = 1000  # transactions of a mailbox that `change` remembers; before that, every message may have changed
 REMEMBERED = 100_000  # UIDs of a mailbox that `expunged` remembers
@@ -224,6 +225,7 @@ class Index:
         self._set_aside_at = -math.inf  # monotonic
         self.database = Database(disk, layout.index, SCHEMA, layout.index_lock, make_room=self.make_room)
         self.numberings = Numberings()
+        self.looks = Single()
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """The rows of one statement that changes nothing."""

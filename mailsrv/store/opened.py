@@ -121,8 +121,11 @@ class OpenMailbox:
 
     def refresh(self, force: bool = False) -> bool:
         """Adopt new files, notice those that were renamed or removed by other programs: where directory times say so,
-        or anyway. True when something changed."""
-        changed = adopt.refresh(self._index, self._key, force=force)
+        or anyway. True when something changed, and it was this call that has found it."""
+        if force:
+            changed = adopt.refresh(self._index, self._key, force=True)
+        else:
+            changed = self._index.looks.look(self._key, lambda: adopt.refresh(self._index, self._key))
         if changed:
             self._household.announce()
         return changed
