@@ -94,7 +94,7 @@ def seen(path):
 
 
 def literal(text):
-    return "{%d+}\r\n%s" % (len(text), text)
+    return f"{{{len(text)}+}}\r\n{text}"
 
 
 # What is selected, and the command; what goes from whom, and what comes to whom.
