@@ -17,13 +17,13 @@ def expunge(index: Index, key: Key, uids: NumberSet | None) -> tuple[NumberSet, 
         return NumberSet(), row.highestmodseq, 0
     with index.write() as writing:
         row = writing.mailbox(key)
-        messages = []
+        messages: list[Gone] = []
         for condition, values in selections(uids):
             rows = writing.execute(
                 f"SELECT {GONE} FROM message WHERE mailbox = ? AND {condition} AND flags & {DELETED} <> 0 ORDER BY uid",
                 (row.id, *values),
             )
-            messages += [Gone(*values) for values in rows]
+            messages += map(Gone._make, rows)
         if not messages:
             return NumberSet(), row.highestmodseq, 0
         remove(writing, row, messages)

@@ -182,13 +182,6 @@ class Writing:
             (self.modseq, delta.messages, delta.unseen, delta.deleted, delta.octets, uidnext, mailbox),
         )
 
-    def vanish(self, mailbox: int, uids: Sequence[int]) -> None:
-        """Remember that these UIDs are gone."""
-        modseq = self.modseq
-        self.connection.executemany(
-            "INSERT OR IGNORE INTO expunged VALUES (?, ?, ?)", [(mailbox, modseq, uid) for uid in uids]
-        )
-
     def release_contents(self, contents: Sequence[int]) -> None:
         """One message less has each of these contents (a row of `removal` or of `message` is gone)."""
         self.connection.executemany("UPDATE content SET copies = copies - 1 WHERE id = ?", [(c,) for c in contents])

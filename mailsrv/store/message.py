@@ -31,7 +31,12 @@ def base_name(seconds: float, identifier: str, size: int, hostname: str) -> str:
     """`<seconds>.<ID>.<hostname>,S=<size>`: seconds since the epoch from the ID, octets of the file."""
     if not identifier.isalnum():
         raise GrammarError(f"{identifier!r} cannot be part of a file name")
-    return f"{int(seconds)}.{identifier}.{hostname.translate(_ESCAPES)},S={size}"
+    return f"{int(seconds)}.{identifier}.{_escape(hostname)},S={size}"
+
+
+@lru_cache(maxsize=16)
+def _escape(hostname: str) -> str:
+    return hostname.translate(_ESCAPES)
 
 
 def size_of(name: str) -> int | None:

@@ -8,10 +8,10 @@ Diagnostics: TooMany when a mailbox has no UIDs left.
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.index import MAX_UID, Delta, MailboxRow, Writing
+from mailsrv.store.index import MAX_UID, Delta, MailboxRow, Writing, selections
 from mailsrv.store.message import flags_of, hash_of
 from mailsrv.store.refusals import TooMany
 from mailsrv.store.values import DELETED, SEEN
@@ -59,9 +59,11 @@ def emailid_of(base: str) -> str:
     return f"M{hashlib.sha256(base.encode()).hexdigest()[:24]}"
 
 
-def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now: float) -> list[int]:
-    """Give messages the next UIDs, in their order; once for each row that was read within the transaction. Raises
-    TooMany."""
+def insert(
+    writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now: float, moved: bool = False
+) -> list[int]:
+    """Give messages the next UIDs, in their order; once for each row that was read within the transaction. `moved`:
+    their contents have a row each that goes now. Raises TooMany."""
     count = len(messages)
     if not count:
         return []
@@ -91,38 +93,49 @@ def insert(writing: Writing, mailbox: MailboxRow, messages: Sequence[Found], now
         delta.deleted += bool(flags & DELETED)
     writing.connection.executemany("INSERT INTO content (id, emailid, copies) VALUES (?, ?, 1)", contents)
     writing.connection.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    writing.connection.executemany("UPDATE content SET copies = copies + 1 WHERE id = ?", copied)
+    if not moved:
+        writing.connection.executemany("UPDATE content SET copies = copies + 1 WHERE id = ?", copied)
     writing.touch(mailbox.id, NumberSet([(first, first + count - 1)]), delta, first + count)
     return list(range(first, first + count))
 
 
 def remove(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> None:
     """Take rows away, remember their UIDs, and let their files be removed; until they are, their contents stay."""
-    _leave_debris(writing, mailbox, [(message, message.content) for message in messages])
+    _leave_debris(writing, mailbox, messages, "content")
     forget(writing, mailbox, messages)
 
 
 def remove_moved(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone], debris: bool) -> None:
-    """The same for messages whose contents have got other rows. `debris`: and their files other names."""
+    """The same for messages that other rows were inserted for as `moved`. `debris`: their files have other names."""
     if debris:
-        _leave_debris(writing, mailbox, [(message, 0) for message in messages])
+        _leave_debris(writing, mailbox, messages, "0")
     forget(writing, mailbox, messages)
-    contents = [(message.content,) for message in messages]
-    writing.connection.executemany("UPDATE content SET copies = copies - 1 WHERE id = ?", contents)
 
 
-def _leave_debris(writing: Writing, mailbox: MailboxRow, pairs: list[tuple[Gone, int]]) -> None:
-    writing.connection.executemany(
-        "INSERT INTO removal (hash, directory, base, leaf, tail, content) VALUES (?, ?, ?, ?, ?, ?)",
-        [(m.hash, mailbox.directory, m.base, m.leaf, m.tail, content) for m, content in pairs],
-    )
+def _leave_debris(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone], content: str) -> None:
+    for condition, values in _conditions(messages):
+        writing.execute(
+            "INSERT INTO removal (hash, directory, base, leaf, tail, content)"
+            f" SELECT hash, ?, base, leaf, tail, {content} FROM message WHERE mailbox = ? AND {condition}",
+            (mailbox.directory, mailbox.id, *values),
+        )
+
+
+def _conditions(messages: Sequence[Gone]) -> list[tuple[str, tuple[Any, ...]]]:
+    """As `selections`: few statements for many rows."""
+    return selections(NumberSet.of_sorted([message.uid for message in messages]))
 
 
 def forget(writing: Writing, mailbox: MailboxRow, messages: Sequence[Gone]) -> None:
-    """Take rows away and remember their UIDs; their files are gone, or are somebody else's business."""
-    uids = [message.uid for message in messages]
-    writing.vanish(mailbox.id, uids)
-    writing.connection.executemany("DELETE FROM message WHERE mailbox = ? AND uid = ?", [(mailbox.id, u) for u in uids])
+    """Take rows away, by ascending UID, and remember their UIDs; their files are gone, or are somebody else's
+    business."""
+    modseq = writing.modseq
+    for condition, values in _conditions(messages):
+        where = f"FROM message WHERE mailbox = ? AND {condition}"
+        writing.execute(
+            f"INSERT OR IGNORE INTO expunged SELECT mailbox, ?, uid {where}", (modseq, mailbox.id, *values)
+        )
+        writing.execute(f"DELETE {where}", (mailbox.id, *values))
     delta = Delta(
         messages=-len(messages),
         unseen=-sum(not message.flags & SEEN for message in messages),

@@ -63,20 +63,20 @@ def _transfer(
             # Other UIDs for the same files (RFC 6851 section 3.3 leaves it open).
             pairs = zip(messages, dates, strict=True)
             same = [Found(m.base, m.leaf, m.tail, m.flags, m.size, m.content, date) for m, date in pairs]
-            new = insert(writing, left, same, index.clock.now())
+            new = insert(writing, left, same, index.clock.now(), moved=True)
             remove_moved(writing, left, messages, debris=False)
             return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]
         with own_change(index, writing, right), taken_back(index.disk) as made:
             found = _link(index, (left, right), messages, dates, keep, made)
             index.disk.sync_directory(f"{index.path(right)}/{LEAVES[CUR]}")
-            if keep:
+            if keep and writing.execute("SELECT 1 FROM removal LIMIT 1").fetchall():
                 # What a move to and fro has left under these very names is no debris any more.
                 writing.connection.executemany(
                     "DELETE FROM removal WHERE hash = ? AND directory = ? AND base = ? AND leaf = ? AND tail = ?",
                     [(hash_of(f.base), right.directory, f.base, f.leaf, f.tail) for f in found],
                 )
             found = [entry._replace(flags=words[entry.flags]) for entry in found]
-            new = insert(writing, right, found, index.clock.now())
+            new = insert(writing, right, found, index.clock.now(), moved=keep)
             if keep:
                 remove_moved(writing, left, messages, debris=True)
     return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]
@@ -91,7 +91,7 @@ def _select(writing: Writing, mailbox: MailboxRow, uids: NumberSet) -> tuple[lis
             (mailbox.id, *values),
         )
         for row in rows:
-            messages.append(Gone(*row[:-1]))
+            messages.append(Gone._make(row[:-1]))
             dates.append(row[-1])
     return messages, dates
 
@@ -109,18 +109,17 @@ def _link(
     unique = entropy.octets(8).hex()
     now = index.clock.now()
     found = []
+    path = f"{there}/{LEAVES[CUR]}/"
     for number, (message, received) in enumerate(zip(messages, dates, strict=True)):
         source = f"{here}/{LEAVES[message.leaf]}/{message.base}{message.tail}"
-        fresh = base_name(now, f"{unique}{number}", message.size, index.hostname)
-        base = message.base if keep else fresh
+        base = message.base if keep else base_name(now, f"{unique}{number}", message.size, index.hostname)
         tail = tail_with("", message.flags)
-        path = f"{there}/{LEAVES[CUR]}/"
         try:
             _give_name(index, source, f"{path}{base}{tail}", received)
             made.append(f"{path}{base}{tail}")
         except AlreadyThere:
             if not is_same_file(index, source, f"{path}{base}{tail}"):
-                base = fresh
+                base = base_name(now, f"{unique}{number}", message.size, index.hostname)
                 _give_name(index, source, f"{path}{base}{tail}", received)
                 made.append(f"{path}{base}{tail}")
         found.append(Found(base, CUR, tail, message.flags, message.size, message.content, received))

@@ -181,8 +181,10 @@ class Disk:
 
     def link(self, source: str, target: str) -> None:
         """Give an existing file a further name. Durable once the directory is synced."""
-        with speaking_of(target):
+        try:
             os.link(source, target)
+        except OSError as error:
+            raise failure(error, target) from error
 
     def unlink(self, path: str, missing_ok: bool = False) -> None:
         """Take a name away. Durable once the directory is synced."""
