@@ -121,6 +121,8 @@ class Caretaker:
                 more = True
             else:
                 self._untidy.pop(account, None)
+        if quiet:
+            self._readers.reserve.is_given_up()  # made again, where there is room
         return more
 
     def _keep_up(self, account: str) -> bool:

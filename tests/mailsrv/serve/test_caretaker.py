@@ -83,6 +83,14 @@ def test_the_room_of_the_reserve_is_held_back(ground: Ground) -> None:
     ground.caretaker.run()
     reserve = ground.path / "reserve"
     assert reserve.stat().st_size == 8 << 20
+    ground.readers.reserve.give_up()
+    caretaker = Caretaker(ground.readers, Share(1, 2), ground.log, ground.clock)
+    ground.deliver("alice", "1.a")
+    caretaker.work({"alice"})
+    assert reserve.stat().st_size == 0
+    ground.clock.advance(QUIET_SECONDS)
+    caretaker.work(())
+    assert reserve.stat().st_size == 8 << 20, "room was made"
     reserve.unlink()
     Caretaker(ground.readers, Share(1, 2), ground.log, ground.clock)._stopping = True
     assert not reserve.exists()
