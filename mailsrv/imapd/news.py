@@ -8,8 +8,10 @@ Diagnostics: MailboxGone and StorageError, when names of keywords must be read.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from mailsrv.imap import responses
+from mailsrv.imapd.fetch_output import format_all
 from mailsrv.imapd.view import View
 
 
@@ -22,7 +24,7 @@ def make_news(view: View, enabled: frozenset[str], renumber: bool) -> bytes:
     if view.arrived:
         out.append(responses.exists(view.admit_arrived()))
     if view.changed and not (view.gone and "QRESYNC" in enabled):
-        out += _make_changes(view, enabled)
+        out.append(_make_changes(view, enabled))
     if view.flags.changed:
         # Named here by others; told before anybody sees them in FETCH.
         out.insert(0, make_flag_lines(view))
@@ -45,19 +47,16 @@ def _make_gone(view: View, enabled: frozenset[str]) -> bytes:
     return b"".join([b"* %d EXPUNGE\r\n" % number for number in numbers])
 
 
-def _make_changes(view: View, enabled: frozenset[str]) -> Iterable[bytes]:
+def _make_changes(view: View, enabled: frozenset[str]) -> bytes:
     """FETCH with UID, FLAGS and, once the client has shown that it knows it, MODSEQ (RFC 7162 section 3.1)."""
-    text = view.flags.text
-    changes = view.take_changes()
-    modseqs = bool(enabled & {"CONDSTORE", "QRESYNC"})
-    if "UIDONLY" in enabled:
-        if modseqs:
-            return [b"* %d UIDFETCH (FLAGS (%b) MODSEQ (%d))\r\n" % (uid, text(word), at) for uid, word, at in changes]
-        return [b"* %d UIDFETCH (FLAGS (%b))\r\n" % (uid, text(word)) for uid, word, _ in changes]
-    numbered = [(number, change) for change in changes if (number := view.number_of(change[0]))]
-    if modseqs:
-        return [
-            b"* %d FETCH (UID %d FLAGS (%b) MODSEQ (%d))\r\n" % (number, uid, text(word), at)
-            for number, (uid, word, at) in numbered
-        ]
-    return [b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (number, uid, text(word)) for number, (uid, word, _) in numbered]
+    uids, words, modseqs = view.take_changes()
+    texts = {word: view.flags.text(word) for word in set(words)}
+    columns: list[Iterable[Any]] = [uids, map(texts.__getitem__, words)]
+    template = b"* %d UIDFETCH (FLAGS (%b)"
+    if "UIDONLY" not in enabled:
+        columns.insert(0, view.numbers_at(uids))
+        template = b"* %d FETCH (UID %d FLAGS (%b)"
+    if enabled & {"CONDSTORE", "QRESYNC"}:
+        columns.append(modseqs)
+        template += b" MODSEQ (%d)"
+    return format_all(template + b")\r\n", columns)

@@ -49,7 +49,8 @@ def _describe(state: State, view: View) -> bytes:
     lines = [make_flag_lines(view), responses.exists(len(view.uids))]
     if not state.rev2:
         lines.append(responses.recent())
-        unseen = view.number_of(box.first_unseen())
+        # A message number, and behind ENABLE UIDONLY there are none (RFC 9586).
+        unseen = 0 if "UIDONLY" in state.core.enabled else view.number_of(box.first_unseen())
         if unseen:
             lines.append(b"* OK [UNSEEN %d] first unseen\r\n" % unseen)
     lines += [

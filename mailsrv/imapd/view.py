@@ -11,6 +11,9 @@ when the mailbox was deleted.
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import compress
+from operator import eq
 
 from mailsrv.imap.answers import Refusal, bad
 from mailsrv.imap.numbers import EMPTY, MAX_NUMBER, NumberSet, SequenceSet
@@ -60,6 +63,14 @@ class View:
         at = bisect_left(self.uids, uid)
         return at + 1 if at < len(self.uids) and self.uids[at] == uid else 0
 
+    def numbers_at(self, uids: Sequence[int]) -> Sequence[int]:
+        """The numbers of messages by ascending UID; 0 for those that the client does not know."""
+        start = bisect_left(self.uids, uids[0]) if uids else 0
+        some = self.uids[start : start + len(uids)]
+        if len(some) == len(uids) and all(map(eq, some, uids)):
+            return range(start + 1, start + 1 + len(uids))
+        return list(map(self.number_of, uids))
+
     def uids_of(self, numbers: SequenceSet, uid: bool) -> NumberSet:
         """The UIDs that a client's set means: of message numbers, or of UIDs where `uid`; `$` is what was saved.
 
@@ -105,7 +116,11 @@ class View:
     def _collect(self, silent: int) -> None:
         changes = self.box.changes(self.modseq)
         news = self.changed
-        for uid, word, modseq in changes.flags:
+        told = changes.flags
+        if told and told[-1][0] < self.uidnext and not silent:
+            news.update({uid: (word, modseq) for uid, word, modseq in told})
+            told = []
+        for uid, word, modseq in told:
             if uid >= self.uidnext:
                 self.arrived.append(uid)
             elif modseq != silent or uid in news:
@@ -155,10 +170,15 @@ class View:
         self.saved = self.saved - gone
         return gone, numbers
 
-    def take_changes(self) -> list[tuple[int, int, int]]:
-        """(UID, flag word, modseq) of what is to be told, ascending; it is told then."""
+    def take_changes(self) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """UIDs, flag words and modseqs of what is to be told, by ascending UID; it is told then. Of messages that the
+        client knows."""
         news, self.changed = self.changed, {}
-        return [(uid, word, modseq) for uid, (word, modseq) in sorted(news.items())]
+        uids: Sequence[int] = sorted(news)
+        if 0 in (numbers := self.numbers_at(uids)):
+            uids = list(compress(uids, numbers))
+        words, modseqs = zip(*map(news.__getitem__, uids), strict=True) if uids else ((), ())
+        return uids, words, modseqs
 
 
 assert array("I").itemsize >= 4 and MAX_NUMBER < 1 << 32  # a UID fits

@@ -86,3 +86,10 @@ def test_qresync_behind_uidonly_has_no_numbers(tmp_path) -> None:
     assert [line for line in heard if "FETCH" in line] == [
         f"* 2 UIDFETCH (FLAGS () MODSEQ ({client.state.view.modseq}))"
     ]
+
+
+def test_behind_uidonly_no_number_is_told(tmp_path) -> None:
+    house = House(tmp_path)
+    house.deliver(message())
+    assert any("[UNSEEN 1]" in line for line in house.client().do("SELECT INBOX"))
+    assert not any("UNSEEN" in line for line in house.client(enabled="UIDONLY").do("SELECT INBOX"))

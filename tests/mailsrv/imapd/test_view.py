@@ -156,6 +156,18 @@ def test_flags_that_were_told_are_forgotten() -> None:
     assert news(view) == ["* 2 FETCH (UID 2 FLAGS (\\Seen))"]
 
 
+def test_numbers_of_many_messages() -> None:
+    box, view = make(6)
+    box.remove(2)
+    news(view)
+    assert list(view.numbers_at([3, 4, 5])) == [2, 3, 4]
+    assert list(view.numbers_at([1, 2, 3])) == [1, 0, 2]
+    assert list(view.numbers_at([1, 3, 6])) == [1, 2, 5]
+    assert list(view.numbers_at([6, 7])) == [5, 0] and list(view.numbers_at([])) == []
+    view.changed = {2: (1, 9), 3: (1, 9)}
+    assert view.take_changes() == ([3], (1,), (9,)) and view.take_changes() == ([], (), ())
+
+
 def test_saved_results_lose_what_is_gone() -> None:
     box, view = make(3)
     view.saved = NumberSet.of([1, 2])
