@@ -307,6 +307,7 @@ def choose_step(chance):
             ("transfer", chance.choice(["COPY", "MOVE"]), one, one, chance.random() < 0.3),
             ("append", chance.random() < 0.7),
             ("noop",),
+            *[("forget",)] * 2,
             ("fetch", one, other),
             ("replace", one),
             ("lose",),

@@ -1,8 +1,13 @@
 """Names of flags: words as octets, names as what the store is told, and keywords that others make and forget."""
 
+import pytest
+
+from mailsrv.imap.numbers import NumberSet
 from mailsrv.imapd.flag_names import FlagNames, flags_of
-from mailsrv.store.keywords import Table
-from mailsrv.store.values import EVERY_FLAG, KEYWORDS, NamedFlags
+from mailsrv.store.keywords import Table, forget_unused
+from mailsrv.store.values import EVERY_FLAG, KEYWORDS, NamedFlags, Operation
+
+from tests.fakes.imap_client import House, message
 
 
 class Box:
@@ -71,3 +76,38 @@ def test_few_texts_are_remembered():
     names._texts = dict.fromkeys(range(-5000, 0), b"")
     names.text(1)
     assert len(names._texts) == 1
+
+
+@pytest.mark.parametrize("command", ["FETCH 1:2 (FLAGS)", "STORE 1:2 +FLAGS (\\Seen)", "NOOP"])
+def test_bits_that_change_hands_while_they_are_told(tmp_path, monkeypatch, command):
+    """Between the rows and the names, another process forgets `a` and gives its bit to `b`."""
+    house = House(tmp_path)
+    house.deliver(message("1"), message("2"))
+    client = house.client(selected="INBOX")
+    other = House(tmp_path, clock=house.clock).box()
+    other.store_flags(NumberSet([(1, 1)]), Operation.ADD, NamedFlags(0, ("a",)))
+    client.do("NOOP")
+    other.store_flags(NumberSet([(1, 1)]), Operation.ADD, NamedFlags(4))
+    hold = FlagNames.hold
+    races = []
+
+    def late(names, words):
+        words = list(words)
+        if max(words, default=0) > 255 and not races:
+            races.append(words)
+            other.store_flags(NumberSet([(1, 1)]), Operation.REMOVE, NamedFlags(0, ("a",)))
+            assert forget_unused(other._index, other._key, 0)
+            other.store_flags(NumberSet([(2, 2)]), Operation.ADD, NamedFlags(0, ("b",)))
+            assert other.keywords() == [(256, "b")]
+        return hold(names, words)
+
+    monkeypatch.setattr(FlagNames, "hold", late)
+    lines = client.do(command)
+    assert races and lines[-1].startswith("OK")
+    told = [line for line in lines if " FETCH " in line]
+    assert any(line.startswith("* FLAGS") and line.endswith(" b)") for line in lines)
+    first = [line for line in told if line.startswith("* 1 ")][-1]
+    second = [line for line in told if line.startswith("* 2 ")][-1]
+    seen = "\\Seen " if command.startswith("STORE") else ""
+    assert f"FLAGS ({seen}\\Flagged)" in first and f"FLAGS ({seen}b)" in second
+    assert not any(" a" in line.rpartition("FLAGS (")[2] for line in told)
