@@ -22,10 +22,10 @@ _WIDE_BLANKS = (b"\xc2\x85", b"\xc2\xa0", b"\xe1\x9a\x80", b"\xe2\x80", b"\xe2\x
 def fold(text: str) -> str:
     """A text as it is searched in: without case (Unicode's full case folding, then NFC), and one space for white space,
     none at its ends."""
+    if len(text) < _SHORT:
+        return " ".join(fold_letters(text).split())
     if not text.isascii():
         text = fold_letters(text)
-        if len(text) < _SHORT:
-            return " ".join(text.split())
     octets = text.encode().replace(b"\r\n", b" ").translate(_FOLDED)
     if not text.isascii():
         for blank in _WIDE_BLANKS:
