@@ -146,7 +146,7 @@ class Database:
     @contextmanager
     def write(self, bulk: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, taken back when it raises. The block asks its own connection
-        only: it has one of few. `bulk`: it will change thousands of rows."""
+        only: it has one of few. `bulk`: it will change many rows."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -4,7 +4,7 @@ Diagnostics: MailboxGone, StorageError.
 """
 
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.index import Index, Key, selections
+from mailsrv.store.index import MANY, Index, Key, selections
 from mailsrv.store.rows import GONE, Gone, remove
 from mailsrv.store.values import DELETED
 
@@ -15,7 +15,7 @@ def expunge(index: Index, key: Key, uids: NumberSet | None) -> tuple[NumberSet, 
     row = index.mailbox(key)
     if not row.deleted:
         return NumberSet(), row.highestmodseq, 0
-    with index.write() as writing:
+    with index.write(bulk=row.deleted >= MANY) as writing:
         row = writing.mailbox(key)
         messages: list[Gone] = []
         for condition, values in selections(uids):

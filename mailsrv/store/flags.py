@@ -9,7 +9,7 @@ Diagnostics: TooMany (mailsrv.store.keywords), MailboxGone, StorageError.
 from typing import Any
 
 from mailsrv.imap.numbers import EMPTY, NumberSet
-from mailsrv.store.index import Delta, Index, Key, Writing, selections
+from mailsrv.store.index import MANY, Delta, Index, Key, Writing, selections
 from mailsrv.store.keywords import flag_word
 from mailsrv.store.values import DELETED, SEEN, NamedFlags, Operation, Stored
 
@@ -19,7 +19,6 @@ _STATEMENTS = {
     Operation.REMOVE: ("flags & ~?1", "flags & ?1 <> 0"),
     Operation.REPLACE: ("?1", "flags <> ?1"),
 }
-_MANY = 2000  # messages whose change is more than a few pages
 
 
 def store(
@@ -35,7 +34,7 @@ def store(
     failed: list[int] = []
     delta = Delta()
     changed = 0
-    with index.write(bulk=len(uids) > _MANY) as writing:
+    with index.write(bulk=len(uids) >= MANY) as writing:
         row = writing.mailbox(key)
         flags = flag_word(writing, row.id, change, operation is not Operation.REMOVE)
         limit = "" if unchanged_since is None else f" AND modseq <= {int(unchanged_since)}"

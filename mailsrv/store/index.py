@@ -32,6 +32,7 @@ from mailsrv.store.single import Single
 LOGGED = 1000  # transactions of a mailbox that `change` remembers; before that, every message may have changed
 REMEMBERED = 100_000  # UIDs of a mailbox that `expunged` remembers
 MAX_UID = 0xFFFFFFFF
+MANY = 500  # messages of one transaction, from which on its checkpoint is left to the next; see Database.write
 
 _SET_ASIDE_SECONDS = 60.0
 

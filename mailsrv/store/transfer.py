@@ -16,7 +16,7 @@ from mailsrv.system.disk import CrossDevice, Missing
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.adopt import own_change, refresh
 from mailsrv.store.append import check_room, taken_back
-from mailsrv.store.index import Index, Key, MailboxRow, Writing, selections
+from mailsrv.store.index import MANY, Index, Key, MailboxRow, Writing, selections
 from mailsrv.store.keywords import translate
 from mailsrv.store.message import base_name, hash_of, tail_with
 from mailsrv.store.rows import CUR, GONE, LEAVES, Found, Gone, insert, remove_moved
@@ -50,7 +50,7 @@ def _transfer(
     index: Index, source: Key, uids: NumberSet, target: Key, limits: Usage | None
 ) -> list[tuple[int, int]]:
     """Copy within `limits`; without any, move."""
-    with index.write() as writing:
+    with index.write(bulk=len(uids) >= MANY) as writing:
         left, right = writing.mailbox(source), writing.mailbox(target)
         messages, dates = _select(writing, left, uids)
         if not messages:
