@@ -151,6 +151,9 @@ def test_mailboxes_are_made_under_a_session(old):
     client = log_in(old)
     old.run("mailbox", "create", "alice", "New")
     assert client.select("New") == ("OK", [b"0"])
-    old.run("mailbox", "delete", "alice", "New")
     old.run("mailbox", "rename", "alice", "Lists", "L")
     assert any(b"L/python" in line for line in client.list()[1])
+    old.run("mailbox", "delete", "alice", "New")
+    with pytest.raises(imaplib.IMAP4.abort, match="was deleted"):
+        client.list()
+    assert not any(b"New" in line for line in log_in(old).list()[1])
