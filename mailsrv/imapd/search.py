@@ -63,7 +63,7 @@ def search(state: State, command: Command) -> Status:
 
 def searcher_of(box: OpenMailbox, budget: Budget) -> Searcher:
     """What searches in an open mailbox, for one command."""
-    return Searcher(box._index, box, budget)
+    return box.searcher(budget)
 
 
 def find(view: View, searcher: Searcher, key: Key) -> "array[int]":

@@ -23,6 +23,8 @@ from mailsrv.store.index import Index, Key, MailboxRow
 from mailsrv.store.numbering import Uids
 from mailsrv.store.refusals import MailboxGone, MessageGone
 from mailsrv.store.rows import CUR, LEAVES
+from mailsrv.store.search import Searcher
+from mailsrv.store.search_budget import Budget
 from mailsrv.store.values import (
     DELETED,
     EVERY_FLAG,
@@ -165,6 +167,10 @@ class OpenMailbox:
         """Compute what is missing of the ready octets of up to `limit` messages, from `uid` on; gives how many were
         looked at."""
         return Filler(self._index).fill_from(self._key, uid, limit)
+
+    def searcher(self, budget: Budget) -> Searcher:
+        """What searches in it, for one command."""
+        return Searcher(self._index, self, budget)
 
     def first_unseen(self) -> int:
         """The smallest UID without the flag Seen; 0: none."""
