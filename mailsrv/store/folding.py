@@ -12,25 +12,18 @@ import unicodedata
 from mailsrv.mail.words import decode_field
 
 _SPACE = re.compile(r"\s+")
-# What `str.split` takes for space among ASCII, and NUL; and what it takes for space beyond ASCII begins so in UTF-8.
+# What `str.split` takes for space among ASCII, and NUL.
 _BLANKS = b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\0"
 _FOLDED = bytes(0x20 if octet in _BLANKS else octet + 32 if 65 <= octet <= 90 else octet for octet in range(256))
 _SHORT = 200  # characters: what is split into words sooner than anything is looked for in it
-_WIDE_BLANKS = (b"\xc2\x85", b"\xc2\xa0", b"\xe1\x9a\x80", b"\xe2\x80", b"\xe2\x81\x9f", b"\xe3\x80\x80")
 
 
 def fold(text: str) -> str:
     """A text as it is searched in: without case (Unicode's full case folding, then NFC), and one space for white space,
     none at its ends."""
-    if len(text) < _SHORT:
+    if len(text) < _SHORT or not text.isascii():
         return " ".join(fold_letters(text).split())
-    if not text.isascii():
-        text = fold_letters(text)
     octets = text.encode().replace(b"\r\n", b" ").translate(_FOLDED)
-    if not text.isascii():
-        for blank in _WIDE_BLANKS:
-            if blank in octets:
-                return " ".join(text.split())
     while b"  " in octets:
         octets = octets.replace(b"  ", b" ")
     return octets.strip(b" ").decode()
