@@ -34,6 +34,7 @@ IN_MEMORY = 32 << 20  # octets of a message that are read at once; a larger one 
 MAX_INDEXED = 1 << 18  # characters of a header or body that the text index takes
 
 _BATCH = 500  # messages of one transaction
+_AWAY_SECONDS = 1.0  # after a batch for a client; its next one begins before, if it reads what it is sent
 
 _MISSING = (
     "SELECT uid, content, leaf, base, tail FROM message WHERE mailbox = ? AND uid > ? AND uid < ?"
@@ -78,6 +79,8 @@ class _Progress:
         # UIDs of each mailbox up to which all messages have rows; and what the background has looked at.
         self.done: dict[Key, int] = {}
         self.sweeps: dict[Key, _Sweep] = {}
+        # Until when (monotonic) the background leaves the account alone.
+        self.busy_until = 0.0
 
 
 class _Sweep:
@@ -143,8 +146,10 @@ class Filler:
         return texts
 
     def work(self, limit: int = _BATCH) -> bool:
-        """One step of all that waits, about `limit` messages: first what lists of messages need, then the text index.
-        True when there may be more."""
+        """One step of all that waits, about `limit` messages: first what lists of messages need, then the text index;
+        nothing of it while a client of this process computes what it waits for. True when there may be more."""
+        if self._index.clock.monotonic() < self._progress.busy_until:
+            return True
         return self.fill(limit) > 0 or self.index_some(limit) > 0
 
     def fill(self, limit: int = _BATCH) -> int:
@@ -168,6 +173,7 @@ class Filler:
         """Compute what is missing of up to `limit` messages of a mailbox, from `uid` on: for a FETCH that comes first,
         block by block. Gives how many were looked at. Raises MailboxGone."""
         row = self._index.mailbox(key)
+        self._keep_background_away()
         return self._fill_batch(row.id, row.directory, (uid - 1, row.uidnext, True), limit).looked
 
     def fill_mailbox(self, key: Key, spend: Callable[[int], None]) -> None:
@@ -178,11 +184,15 @@ class Filler:
         done = after = progress.done.get(key, 0)
         while after < row.uidnext - 1:
             spend(_BATCH)
+            self._keep_background_away()
             batch = self._fill_batch(row.id, row.directory, (after, row.uidnext, True), _BATCH)
             after = batch.last if batch.looked else row.uidnext - 1
         if after > done:
             missing = self._index.read(_UPWARDS, (row.id, done, row.uidnext, 1))
             progress.done[key] = missing[0][0] - 1 if missing else row.uidnext - 1
+
+    def _keep_background_away(self) -> None:
+        self._progress.busy_until = self._index.clock.monotonic() + _AWAY_SECONDS
 
     def _fill_batch(self, mailbox: int, directory: str, gap: tuple[int, int, bool], limit: int) -> _Batch:
         """Compute what is missing of up to `limit` messages between two UIDs."""

@@ -241,6 +241,16 @@ def test_a_large_message_is_mapped(account, monkeypatch, tmp_path):
     assert account.filler.texts.find("large", Where.HEADER).contents
 
 
+def test_the_background_gives_way_to_who_asks(account):
+    account.deliver(*(message(f"number {number}") for number in range(3)))
+    assert account.open().fill(1, 1) == 1
+    assert account.filler.work() is True
+    assert len(computed(account)) == 1
+    account.clock.advance(2)
+    account.filler.work()
+    assert len(computed(account)) == 3
+
+
 def test_work_is_done_step_by_step(account):
     account.deliver(*(message(f"number {number}") for number in range(5)))
     steps = 0
