@@ -11,6 +11,7 @@ TooMany, MailboxGone and StorageError come from the store.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mailsrv.errors import StorageError
 from mailsrv.imap.answers import Refusal, Status, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import copy_uid
@@ -64,11 +65,25 @@ def open_target(state: State, name: str) -> OpenMailbox:
 @contextmanager
 def into(target: OpenMailbox) -> Iterator[None]:
     """A mailbox that messages go to may be deleted meanwhile: that does not end the one that is selected. Should it be
-    the selected one itself, its session finds out behind this command."""
+    the selected one itself, its session finds out behind this command. Raises MailboxGone where another one is gone,
+    that which they come from."""
     try:
         yield
     except MailboxGone:
+        if _is_there(target):
+            raise
         raise Refusal(no(f"the mailbox {target.name} was deleted meanwhile", "TRYCREATE")) from None
+
+
+def _is_there(box: OpenMailbox) -> bool:
+    try:
+        box.refresh(force=True)
+        box.status()
+    except MailboxGone:
+        return False
+    except StorageError:
+        return True  # as far as is known
+    return True
 
 
 def _choose(state: State, arguments: Copy | Move) -> NumberSet:

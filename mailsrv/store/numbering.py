@@ -144,16 +144,21 @@ class Numberings:
                 self._kept.popitem(last=False)
 
     def _catch_up(self, ask: Ask, key: tuple[int, int], now: _Reading) -> Uids | None:
-        """What was known before with what has changed since. None where that gives no UIDs that can be those of now:
-        the statements are not of one moment, and the index may be a restored one."""
+        """What was known before with what has changed since. None where that is not all UIDs of `now`: the statements
+        are not of one moment, and the index may be a restored one.
+
+        What went until `now` is always asked for: what came may have gone since, and would be missing, so that their
+        number alone tells nothing before. Behind it nothing can be too much, and the number tells all."""
         known = self._kept.get(key)
         if known is None or known.uidnext > now.uidnext or known.highestmodseq > now.highestmodseq:
+            return None
+        if known.highestmodseq < now.remembered and known.highestmodseq < now.highestmodseq:
             return None
         uids: Uids = known.uids
         if known.uidnext < now.uidnext:
             came = ask(_CAME, (key[0], known.uidnext, now.uidnext))
             uids = extend(uids, array("I", [uid for (uid,) in came]))
-        if len(uids) != now.messages and known.highestmodseq >= now.remembered:
+        if known.highestmodseq < now.highestmodseq:
             went = ask(_WENT, (key[0], known.highestmodseq, now.highestmodseq))
             uids = without(uids, NumberSet.of(uid for (uid,) in went).slices(uids))
         is_right = len(uids) == now.messages and (uids[0], uids[-1]) == (now.low, now.high)

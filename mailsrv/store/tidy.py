@@ -110,6 +110,8 @@ def _rename(
                         continue
                 old.append(name)
             elif wanted != tail:
+                if index.disk.exists(f"{path}/{LEAVES[CUR]}/{base}{wanted}"):
+                    continue  # another program's, which a rename would replace
                 index.disk.rename(name, base + wanted)
         except (Missing, CrossDevice):  # the latter: a file with as many links as the file system allows
             continue

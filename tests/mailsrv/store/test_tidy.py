@@ -30,6 +30,19 @@ def test_flags_go_into_names(ground):
     assert [text_of(box, uid) for uid in (1, 2)] == ["abc", "abcd"]
 
 
+def test_no_file_of_another_program_is_replaced(ground):
+    ground.file("1.a.x:2,", "abc", "cur")
+    box = ground.open()
+    box.store_flags(uids(1), Operation.ADD, SEEN)
+    index = box._index
+    ground.file("1.a.x:2,S", "theirs", "cur")  # and nobody has looked since
+    tidy.write_back(index, index.find(box.directory), 10)
+    assert ground.names("cur") == ["1.a.x:2,", "1.a.x:2,S"]
+    ground.age("cur")
+    box.refresh(force=True)
+    assert sorted(text_of(box, uid) for uid in box.view()[0]) == ["abc", "theirs"]
+
+
 def test_what_was_seen_leaves_new(ground):
     ground.file("1.a.x")
     ground.open()
