@@ -1,5 +1,7 @@
 """ENABLE METADATA; the dialog tests/cases/imap/metadata-enable shows what is told when."""
 
+import tracemalloc
+
 import pytest
 
 from mailsrv.config.schema import Config
@@ -63,3 +65,36 @@ def test_unauthenticate_ends_it(house):
     client = house.client(enabled="METADATA")
     client.do("UNAUTHENTICATE")
     assert client.state.annotations is None
+
+
+def test_a_session_keeps_no_values(house):
+    other = house.client()
+    for number in range(30):
+        other.do(f'SETMETADATA "" (/private/v{number} "{"x" * 30000}")')
+    state = house.client().state
+    module.Annotations(state, True)  # what is kept by others, too, is there now
+    tracemalloc.start()
+    try:
+        kept = module.Annotations(state, True)
+        assert tracemalloc.get_traced_memory()[0] < 30_000
+    finally:
+        tracemalloc.stop()
+    assert kept is not None
+
+
+def test_of_very_many_entries_all_are_told_when_one_changes(house, monkeypatch):
+    """There is room for the digests of one mailbox: the server's, which are looked at first."""
+    monkeypatch.setattr(module, "_ROOM", 800)
+    client, other = house.client(enabled="METADATA"), house.client()
+    many = " ".join(f'/private/e{number} "x"' for number in range(5))
+    other.do(f"SETMETADATA INBOX ({many})")
+    told = "* METADATA INBOX " + " ".join(f"/private/e{number}" for number in range(5))
+    assert client.do("NOOP")[0] == told
+    other.do('SETMETADATA "" (/private/comment "y")')
+    assert client.do("NOOP")[0] == '* METADATA "" /private/comment'
+    other.do('SETMETADATA INBOX (/private/e3 "y")')
+    assert client.do("NOOP")[0] == told
+    other.do("SETMETADATA INBOX (/private/e3 NIL)")
+    assert client.do("NOOP")[0] == "* METADATA INBOX /private/e0 /private/e1 /private/e2 /private/e4"
+    other.do('SETMETADATA INBOX (/private/e4 "x")')
+    assert client.do("NOOP") == ["OK nothing more is new"]
