@@ -10,6 +10,7 @@ Diagnostics: MailboxGone and StorageError, from the index; TooMany for a command
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from mailsrv.errors import StorageError, StorageFull
@@ -18,6 +19,7 @@ from mailsrv.mail.mime import Span
 from mailsrv.imap.extended_responses import in_progress
 from mailsrv.imap.fetch_items import BinarySize, FetchItem, Item
 from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.guard import read_safely
 from mailsrv.store.refusals import MessageGone, TooMany
 from mailsrv.store.values import SEEN, Operation
 from mailsrv.imapd.fetch_flags import is_brief, make_responses
@@ -229,7 +231,7 @@ class Work:
                 message = MessageFile(file)
                 try:
                     for at, name in lacking:
-                        whole[at] = message.ready(name)
+                        whole[at] = read_safely(partial(message.ready, name), whole[at], self._tell_bug)
                 except StorageError as error:
                     self._log(error)
                 self._searched += message.searched
@@ -299,6 +301,9 @@ class Work:
         except StorageError as error:
             self._log(error)
         return None
+
+    def _tell_bug(self, error: Exception) -> None:
+        self._state.house.complaints.trouble(self._state.account, error)
 
     def _log(self, error: StorageError) -> None:
         self._state.house.complaints.storage(self._state.account, error)

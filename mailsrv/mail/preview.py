@@ -1,15 +1,15 @@
 """The preview of a message: the beginning of its first readable text, on one line (RFC 8970 section 3.3).
 
 Only the beginning of a part is decoded, so that a preview costs the same for every size. Quoted lines are left out as
-long as there are others. HTML loses its markup by rules that a browser's reader would guess at; nothing is rendered.
+long as there are others. HTML loses its markup (mail.markup).
 
 Diagnostics: raises nothing.
 """
 
 import re
 from collections.abc import Iterator
-from html import unescape
 
+from mailsrv.mail.markup import strip_hidden, strip_tags
 from mailsrv.mail.mime import Octets, Part, Span
 from mailsrv.mail.transfer import decode
 from mailsrv.mail.words import decode_text, reads_ascii
@@ -24,25 +24,6 @@ _AS_IT_IS = frozenset({b"7bit", b"8bit", b"binary"})
 _MAX_QUOTED = 8000  # with what is quoted before them
 _MAX_PARTS = 20  # texts that are tried before there is no preview
 
-# Elements whose content is not text for a reader.
-_HIDDEN = {
-    name: re.compile(pattern, re.IGNORECASE | re.ASCII)
-    for name, pattern in {
-        "head": r"</head\b|<body\b",
-        "noscript": r"</noscript\b",
-        "script": r"</script\b",
-        "style": r"</style\b",
-        "svg": r"</svg\b",
-        "template": r"</template\b",
-        "title": r"</title\b",
-    }.items()
-}
-_HIDING = re.compile(rf"<(?:!--|({'|'.join(_HIDDEN)})\b[^<>]*+>?)", re.IGNORECASE | re.ASCII)
-# Tags of elements that may begin within a word, then all tags.
-_INLINE = re.compile(
-    r"</?(?:a|abbr|b|big|code|em|font|i|s|small|span|strike|strong|sub|sup|u|wbr)\b[^<>]*+>?", re.IGNORECASE | re.ASCII
-)
-_TAG = re.compile(r"<[/!?A-Za-z][^<>]*+>?")
 # What does not print, and what mailers fill previews with: controls, soft hyphens, marks of direction; joiners, but for
 # those within a word, where scripts and emoji need them.
 _JOINERS = "\u200c\u200d"
@@ -98,10 +79,10 @@ def _read_text(octets: Octets, part: Part) -> str:
     if beginning.length == part.body.length:
         text += "".join(texts)
     if is_html:
-        shown = _strip_hidden(text)
-        text = _strip_tags(shown[:_FIRST_HTML])
+        shown = strip_hidden(text)
+        text = strip_tags(shown[:_FIRST_HTML])
         if len(shown) > _FIRST_HTML and sum(map(len, text.split())) < MAX_CHARACTERS:
-            text = _strip_tags(shown)
+            text = strip_tags(shown)
     else:
         text = _choose(text[:_MAX_QUOTED])
     return _shorten(text)
@@ -126,29 +107,3 @@ def _shorten(text: str) -> str:
     if not text.isprintable():
         text = " ".join(_UNPRINTED.sub("", text).split())
     return text[:MAX_CHARACTERS].rstrip()
-
-
-def strip_markup(html: str) -> str:
-    """The text of HTML: without tags, comments and what is not shown, with character references resolved."""
-    return _strip_tags(_strip_hidden(html))
-
-
-def _strip_tags(html: str) -> str:
-    return unescape(_TAG.sub(" ", _INLINE.sub("", html)))
-
-
-def _strip_hidden(html: str) -> str:
-    """HTML without comments and without the elements that are not shown; what is not ended hides all that follows."""
-    found = []
-    position = 0
-    while match := _HIDING.search(html, position):
-        found.append(html[position : match.start()])
-        position = match.end()
-        if match[1] is None:
-            end = html.find("-->", position)
-            position = end + 3 if end >= 0 else len(html)
-        elif not match[0].endswith("/>"):
-            ending = _HIDDEN[match[1].lower()].search(html, position)
-            position = ending.start() if ending else len(html)
-    found.append(html[position:])
-    return " ".join(found)

@@ -40,7 +40,7 @@ def build_imap_house(
     quota = Quota(disk, Store(disk, config.data_dir), clock, directory.most_messages)
     readers = Readers(disk, config.data_dir, clock, config.hostname, announcer, quota)
     complaints = Complaints(context.log, clock)
-    readers.complain = complaints.storage
+    readers.complain = complaints.trouble
     return House(
         config=config,
         directory=directory,

@@ -8,8 +8,8 @@ A batch reads its files before it takes the index's write lock, and writes all i
 their content: one that vanished meanwhile gets none. A file that cannot be read now gets no row either, and is tried
 again when its mailbox is asked for, or by the next process.
 
-A message that brings out a bug of ours counts as one that cannot be read: its row says that everything is to be asked
-of its file. The bug is raised when the batch is written, so that it is told once and stops nothing.
+A message that brings out a bug of ours costs what was to be read of it (store.guard): its row says that this is to be
+asked of its file. The bug is told, and stops nothing.
 
 Diagnostics: StorageError when the index or search.sqlite3 refuses; files that refuse are passed over.
 """
@@ -17,12 +17,14 @@ Diagnostics: StorageError when the index or search.sqlite3 refuses; files that r
 import mmap
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from mailsrv.errors import StorageError
 from mailsrv.system.openfile import OpenFile
 from mailsrv.mail.mime import Octets
+from mailsrv.store.guard import read_safely
 from mailsrv.store.index import Index, Key
 from mailsrv.store.message import checksum
 from mailsrv.store.message_text import read_texts
@@ -201,7 +203,7 @@ class Filler:
         path = self._index.layout.path(directory)
         computed: dict[int, Computed] = {}
         checksums: dict[int, bytes] = {}
-        bug: Exception | None = None
+        tell = self._index.complain
         for _, content, leaf, base, tail in rows:
             if content in computed:
                 continue
@@ -210,14 +212,8 @@ class Filler:
             except StorageError:
                 continue
             checksums[content] = checksum((octets,))
-            try:
-                computed[content] = compute(octets)
-            except Exception as error:
-                computed[content] = UNREADABLE
-                bug = bug or error
+            computed[content] = read_safely(partial(compute, octets, tell), UNREADABLE, tell)
         added = self._write(computed, checksums) if computed else 0
-        if bug is not None:
-            raise bug
         return _Batch(len(rows), rows[-1][0] if rows else after, added)
 
     def _write(self, computed: dict[int, Computed], checksums: dict[int, bytes]) -> int:
@@ -245,17 +241,7 @@ class Filler:
             return 0
         last = contents[-1][0]
         paths = self._index.read(_PATHS, (after + 1, last))
-        read = []
-        bug: Exception | None = None
-        for content, path in paths:
-            try:
-                read.append(self._read_texts(content, path))
-            except Exception as error:
-                read.append(Texts(content, "", "", whole=False))
-                bug = bug or error
-        added = texts.add(after, last, read)
-        if bug is not None:
-            raise bug
+        added = texts.add(after, last, [self._read_texts(content, path) for content, path in paths])
         return len(contents) if added else 0
 
     def _read_texts(self, content: int, path: str) -> Texts:
@@ -263,8 +249,8 @@ class Filler:
             octets = read_octets(self._index.disk.open_file(f"{self._index.layout.root}/{path}"))
         except StorageError:
             return Texts(content, "", "", whole=False)  # whoever searches tries again
-        header, body, whole = read_texts(octets, MAX_INDEXED)
-        return Texts(content, header, body, whole)
+        nothing = "", "", False
+        return Texts(content, *read_safely(partial(read_texts, octets, MAX_INDEXED), nothing, self._index.complain))
 
     def _begin_anew_when_worn(self, texts: TextIndex) -> None:
         if texts.is_worn(self._index.read("SELECT messages FROM account")[0][0]):

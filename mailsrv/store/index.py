@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from mailsrv.errors import StorageError, StorageFull
+from mailsrv.errors import MailsrvError, StorageError, StorageFull
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
 from mailsrv.system.reserve import Reserve
@@ -208,7 +208,7 @@ class Index:
         layout: Layout,
         hostname: str,
         reserve: Reserve | None = None,
-        complain: Callable[[StorageError], None] | None = None,
+        complain: Callable[[Exception], None] | None = None,
     ) -> None:
         self.disk = disk
         self.clock = clock
@@ -239,10 +239,12 @@ class Index:
             self._set_aside(damaged)
             raise
 
-    def complain(self, error: StorageError) -> None:
-        """Tell the operator of a trouble that the client is not told of."""
+    def complain(self, error: Exception) -> None:
+        """Tell the operator of a trouble that the client is not told of. A bug that nobody hears of is raised."""
         if self._complain is not None:
             self._complain(error)
+        elif not isinstance(error, MailsrvError):
+            raise error
 
     def make_room(self) -> bool:
         """Give up the reserve; True when there was one."""

@@ -11,7 +11,7 @@ Diagnostics: raises nothing of its own; what the octets themselves raise passes 
 from collections.abc import Iterator
 
 from mailsrv.mail.mime import Octets, Part, read_structure
-from mailsrv.mail.preview import strip_markup
+from mailsrv.mail.markup import strip_markup
 from mailsrv.mail.transfer import decode
 from mailsrv.mail.words import decode_octets, decode_parameter
 from mailsrv.store.folding import fold, fold_letters, read_header

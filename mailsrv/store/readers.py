@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
-from mailsrv.errors import StorageError
 from mailsrv.system.clock import Clock
 from mailsrv.system.disk import Disk
 from mailsrv.system.reserve import Reserve
@@ -49,7 +48,7 @@ class Readers:
         self._hostname = hostname
         self._announcer = announcer
         self._quota = quota
-        self.complain: Callable[[str, StorageError], None] | None = None
+        self.complain: Callable[[str, Exception], None] | None = None
         self._store = Store(disk, data_dir)
         self.reserve = Reserve(f"{data_dir}/{RESERVE}")
         #: What accounts may store where it was set otherwise than by the configuration.

@@ -3,7 +3,7 @@
 `compute` reads a message's octets; the rows that it gives are those of store.ready_tables. `header_fields` answers
 BODY[HEADER.FIELDS (...)] from such a row. What is larger than a row holds is None there: the file tells it.
 
-Diagnostics: raises nothing, whatever the octets are.
+Diagnostics: raises nothing, whatever the octets are; a bug is told to who wants to hear of it.
 """
 
 import re
@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 from mailsrv.mail.address_list import first_mailbox, first_name, read_addresses
 from mailsrv.mail.base_subject import strip_subject
-from mailsrv.mail.mime import Octets, Part, read_structure
+from mailsrv.mail.mime import Octets, read_structure
 from mailsrv.mail.mime_header import FIELD_BODY, find_header_end, unfold
 from mailsrv.mail.preview import preview
 from mailsrv.mail.sent_date import SentDate, read_sent_date
 from mailsrv.mail.words import decode_field
 from mailsrv.imap.structure import body_structure, envelope_of, list_addresses
 from mailsrv.store.folding import fold
+from mailsrv.store.guard import Tell, raise_it, read_safely
 from mailsrv.store.ready_tables import FIELDS, MAX_OCTETS
 
 MAX_HEADER = 1 << 20  # octets of a header in which fields are looked for
@@ -86,7 +87,7 @@ class Computed(NamedTuple):
     sort: SortRow
 
 
-# Of a message that cannot be read: everything is asked of its file.
+# Of a message that not even a header can be read of: everything is asked of its file.
 UNREADABLE = Computed(
     ReadyRow(0, None, None, None, None),
     SearchRow(None, "", "", "", "", ""),
@@ -105,15 +106,12 @@ class _People(NamedTuple):
     name: str
 
 
-def compute(octets: Octets) -> Computed:
-    """Everything that is kept of a message."""
-    return compute_of(octets, read_structure(octets))
-
-
-def compute_of(octets: Octets, structure: Part) -> Computed:
-    """The same where the structure is known."""
-    size = structure.header.length
-    header = bytes(octets[: min(size, MAX_HEADER)])
+def compute(octets: Octets, tell: Tell = raise_it) -> Computed:
+    """Everything that is kept of a message. A bug in what reads its body, or a field, is told, and costs no more than
+    what was to be read: None, which the file is asked for."""
+    structure = read_safely(lambda: read_structure(octets), None, tell)
+    size = 0 if structure is None else structure.header.length
+    header = header_of(octets) if structure is None else bytes(octets[: min(size, MAX_HEADER)])
     # All that is read below is among FIELDS, and most of a header is not.
     kept: list[bytes] = []
     values: dict[bytes, list[bytes]] = {}
@@ -126,13 +124,13 @@ def compute_of(octets: Octets, structure: Part) -> Computed:
     fits = size <= MAX_HEADER
     ready = ReadyRow(
         size,
-        _bounded(envelope_of(values, _listed)) if fits else None,
-        _bounded(body_structure(structure, True)),
+        read_safely(lambda: _bounded(envelope_of(values, _listed)), None, tell) if fits else None,
+        structure and read_safely(lambda: _bounded(body_structure(structure, True)), None, tell),
         _bounded(_join_fields(kept, header)) if fits else None,
-        preview(octets, structure),
+        structure and read_safely(lambda: preview(octets, structure), None, tell),
     )
     dates = values.get(b"date")
-    sent = read_sent_date(dates[0]) if dates else None
+    sent = read_safely(lambda: read_sent_date(dates[0]), None, tell) if dates else None
     subject = _text(values.get(b"subject"))
     return Computed(ready, _search_row(values, sent, subject), _sort_row(values, sent, subject))
 

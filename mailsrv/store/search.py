@@ -6,12 +6,13 @@ messages that the text index names, and in those that it does not have yet; a ne
 What is not computed yet is computed first where a statement needs it.
 
 Diagnostics: SearchLimit for what would cost too much; MailboxGone; StorageError when the index refuses. A message whose
-file cannot be read has no text.
+file cannot be read has no text, nor has one that brings out a bug, which the operator is told.
 """
 
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from mailsrv.errors import StorageError
@@ -26,6 +27,7 @@ from mailsrv.store import text_index, threads
 from mailsrv.store.database import Row
 from mailsrv.store.filling import Filler, read_octets
 from mailsrv.store.folding import fold
+from mailsrv.store.guard import read_safely
 from mailsrv.store.index import Index, MailboxRow, selections
 from mailsrv.store.message_text import MAX_HEADER, holds
 from mailsrv.store.ready import field_values, header_of
@@ -212,7 +214,7 @@ class _Tester:
         header = test.where is not text_index.Where.BODY
         matching = {row[0] for row in found}
         for uid, octets in self._octets(doubtful):
-            if holds(octets, test.needle, header, body):
+            if self._is_true(partial(holds, octets, test.needle, header, body)):
                 matching.add(uid)
         return matching
 
@@ -225,12 +227,15 @@ class _Tester:
         for row in doubtful:
             if (header := headers.get(row[1])) is None:
                 unkept.append(row)
-            elif _has_field(header, test):
+            elif self._is_true(partial(_has_field, header, test)):
                 matching.add(row[0])
         for uid, octets in self._octets(unkept):
-            if _has_field(header_of(octets), test):
+            if self._is_true(partial(_has_field, header_of(octets), test)):
                 matching.add(uid)
         return matching
+
+    def _is_true(self, test: Callable[[], bool]) -> bool:
+        return read_safely(test, False, self._index.complain)
 
     def _kept_fields(self, rows: Sequence[Row]) -> dict[int, bytes]:
         """The kept fields of messages by their contents, where there are any."""

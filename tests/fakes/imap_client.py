@@ -59,7 +59,7 @@ class House:
         self.limits = limits or Usage()
         complaints = Complaints(self.log, self.clock)
         self.readers = Readers(Disk(), str(path), self.clock, "host.example")
-        self.readers.complain = complaints.storage
+        self.readers.complain = complaints.trouble
         self.access = Access(Disk(), str(path), self.clock)
         directory = SimpleNamespace(account=lambda login: ACCOUNTS.get(login.removesuffix("@example.org")))
         self.services = SimpleNamespace(

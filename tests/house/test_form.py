@@ -23,7 +23,7 @@ CATCH_ALL: dict[str, str] = {
     "serve.caretaker": "the net under work that nobody waits for: a bug keeps no other account waiting",
     "serve.verbs": "the net under a request to the supervisor: a bug there must not end every session",
     "deliver.carrier": "the net under a delivery: a bug defers this message alone, with one line in the log",
-    "store.filling": "the net under what is computed of a message: a bug there is raised when all others are written",
+    "store.guard": "the net under what is read of a message: a bug there costs what was to be read, and is told",
     "serve.feedback": "the net under a round of feedback: a bug there is told, and the queue goes on",
     "deliver.feedback": "the net under what strangers report: a bug costs one report, and the others are read",
     "deliver.runner": "the net under the queue: a bug keeps one message waiting, never the others, nor ends the runner",

@@ -9,6 +9,8 @@ import pytest
 
 from mailsrv.errors import StorageError
 from mailsrv.imapd import fetch_blocks
+from mailsrv.mail.mime import Part
+from mailsrv.mail.preview import preview
 from mailsrv.store.filling import Filler
 from mailsrv.store.index import Key
 from mailsrv.store.values import DELETED, FLAGGED, SEEN, Operation
@@ -109,6 +111,29 @@ def test_a_lazy_preview_is_not_looked_for(house: House) -> None:
     assert client.do("FETCH 1 (PREVIEW (LAZY))")[0] == "* 1 FETCH (PREVIEW NIL)"
     compute(house)
     assert client.do("FETCH 1 (PREVIEW (LAZY))")[0] == '* 1 FETCH (PREVIEW "hello you")'
+
+
+def test_a_bug_is_told_once_and_costs_one_preview(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = selected(house, *(message(word, body=word) for word in ("good", "broken", "fine")))
+    compute(house)
+
+    def broken(octets: bytes, structure: Part) -> str:
+        if b"broken" in octets:
+            raise ZeroDivisionError("a bug")
+        return preview(octets, structure)
+
+    for module in ("mailsrv.store.ready", "mailsrv.imapd.message_file"):
+        monkeypatch.setattr(f"{module}.preview", broken)
+    house.deliver(*(message(word, body=word) for word in ("more", "broken again")))
+    client.do("NOOP")
+    compute(house)
+    for _ in range(3):
+        told = client.do("FETCH 1:5 (PREVIEW)")[:-1]
+        texts = ("good", "broken", "fine", "more", "")
+        assert told == [f'* {number} FETCH (PREVIEW "{text}")' for number, text in enumerate(texts, 1)]
+    assert b'"broken again"' in b"".join(envelope for (envelope,) in house.box().rows(None, ("envelope",)))
+    (bug,) = house.log.named("bug")
+    assert (bug["id"], "ZeroDivisionError" in bug["traceback"]) == ("alice", True)
 
 
 # Blocks

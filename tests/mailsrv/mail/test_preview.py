@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsrv.mail.markup import strip_markup
 from mailsrv.mail.mime import read_structure
-from mailsrv.mail.preview import MAX_CHARACTERS, preview, strip_markup
+from mailsrv.mail.preview import MAX_CHARACTERS, preview
 from tests.mailsrv.mail.messages import mutated_messages
 
 

@@ -187,3 +187,35 @@ def test_the_nearest_parents_stay():
     parents = compute(b"References: " + references + b"\r\n\r\n").sort.parents.split("\n")
     assert parents[-1] == "1999@x"
     assert len(parents) == 500
+
+
+def broken(*_):
+    raise ZeroDivisionError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("preview", {"preview"}),
+        ("body_structure", {"structure"}),
+        ("envelope_of", {"envelope"}),
+        ("read_structure", {"header_size", "structure", "preview"}),
+    ],
+)
+def test_a_bug_costs_what_was_to_be_read(name, lost, monkeypatch):
+    whole = compute(MESSAGE)
+    monkeypatch.setattr(ready, name, broken)
+    with pytest.raises(ZeroDivisionError):
+        compute(MESSAGE)
+    told = []
+    row, search, sort = compute(MESSAGE, told.append)
+    assert list(map(str, told)) == ["a bug"]
+    assert row == whole.ready._replace(**{field: 0 if field == "header_size" else None for field in lost})
+    assert (search, sort) == (whole.search, whole.sort)
+
+
+def test_a_bug_in_dates_costs_the_date(monkeypatch):
+    monkeypatch.setattr(ready, "read_sent_date", broken)
+    told = []
+    found = compute(b"Date: Mon, 2 Nov 2026 10:00:00 +0000\r\nSubject: x\r\n\r\n", told.append)
+    assert (found.search.sent_day, found.search.subject, found.sort.sent, len(told)) == (None, "x", None, 1)

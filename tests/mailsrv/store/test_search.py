@@ -460,3 +460,23 @@ def test_a_mailbox_that_is_gone_is_not_searched(tmp_path):
         with pytest.raises(MailboxGone):
             question()
     account.readers.close()
+
+
+def test_a_bug_in_one_message_is_told_and_costs_its_text(tmp_path, monkeypatch):
+    account = Account(tmp_path, NOW)
+    account.deliver(*(made(0, "x", body).octets for body in ("needle one", "needle broken", "needle two")))
+    told = []
+    monkeypatch.setattr(account.index, "complain", told.append)
+
+    def broken(octets, *more):
+        if b"broken" in octets:
+            raise ZeroDivisionError("a bug")
+        return True
+
+    monkeypatch.setattr("mailsrv.store.search.holds", broken)
+    assert account.search(Contains(Where.BODY, "needle")) == [1, 3]
+    monkeypatch.setattr("mailsrv.store.search.header_of", bytes)
+    monkeypatch.setattr("mailsrv.store.search._has_field", broken)
+    assert account.search(HeaderContains("X-Other", "needle")) == [1, 3]
+    assert list(map(str, told)) == ["a bug", "a bug"]
+    account.readers.close()

@@ -45,3 +45,32 @@ def test_there_is_an_end_to_it():
     clock.advance(61)
     complaints.storage("bob", StorageError("trouble"))
     assert len(log.events) == 1001
+
+
+def bug(line):
+    """An error that was raised; by another line of code for each number."""
+    try:
+        [lambda: {}["a"], lambda: 1 // 0][line]()
+    except (LookupError, ArithmeticError) as error:
+        return error
+
+
+def test_a_bug_is_told_once_a_minute_whoever_brings_it_out():
+    complaints, log, clock = make()
+    for account in ("bob", "eve", "bob"):
+        complaints.trouble(account, bug(1))
+    complaints.trouble("bob", bug(0))
+    told = log.named("bug")
+    assert [(fields["where"], fields["id"]) for fields in told] == [("message", "bob"), ("message", "bob")]
+    assert "ZeroDivisionError" in told[0]["traceback"]
+    clock.advance(61)
+    complaints.trouble("eve", bug(1))
+    assert log.named("bug")[2]["traceback"].endswith("2 times more since the last line")
+    complaints.trouble("eve", RuntimeError("never raised"))
+    assert len(log.named("bug")) == 4
+
+
+def test_other_trouble_is_that_of_a_disk():
+    complaints, log, _ = make()
+    complaints.trouble("bob", StorageFull("x: full"))
+    assert (reasons(log), log.named("bug")) == (["x: full"], [])
