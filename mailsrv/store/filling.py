@@ -32,7 +32,7 @@ from mailsrv.store.ready import UNREADABLE, Computed, compute
 from mailsrv.store.rows import LEAVES
 from mailsrv.store.text_index import FILE, LOCK, TextIndex, Texts
 
-IN_MEMORY = 32 << 20  # octets of a message that are read at once; a larger one is mapped
+IN_MEMORY = 1 << 20  # octets of a message that are read at once; a larger one is mapped
 MAX_INDEXED = 1 << 18  # characters of a header or body that the text index takes
 
 _BATCH = 500  # messages of one transaction

@@ -28,7 +28,7 @@ LOCK = "search.lock"
 MIN_CHARACTERS = 3  # of a text that trigrams can find
 
 # What the texts were folded with: another Unicode or another way needs another index.
-_FORM = f"1 {unicodedata.unidata_version}"
+_FORM = f"2 {unicodedata.unidata_version}"
 _MAX_TRIGRAMS = 24  # asked for; more of them cost more than they exclude
 _WORN_MESSAGES = 1000  # gone ones that are no reason to begin anew
 
