@@ -2,7 +2,8 @@
 
 Only one's own mailboxes are listed, without the prefix that some servers put before them. A message is known again by
 UIDVALIDITY and UID. Small messages are fetched many at once, large ones by pieces. A connection that breaks is made
-again, a few times, and goes on where it was. Nothing is changed there: mailboxes are examined, and bodies peeked at.
+again, a few times, and goes on where it was; one over which comes what is no IMAP, or no end, is given up. Nothing is
+changed there: mailboxes are examined, and bodies peeked at.
 
 Diagnostics: Refused when the server is not reached or does not let us in; SourceLost when it is lost for good.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
 from mailsrv.errors import GrammarError, Refused
-from mailsrv.system.imap_client import Described, ImapClient, ImapLost, ImapRefused, Listed, Security
+from mailsrv.system.imap_client import Described, ImapClient, ImapLost, ImapNonsense, ImapRefused, Listed, Security
 from mailsrv.imap import utf7
 from mailsrv.mail.sent_date import read_sent_date
 from mailsrv.store.values import INBOX, SPECIAL_USES
@@ -24,6 +25,8 @@ _GROUP = 100  # fetched at once
 _GROUP_OCTETS = 4 << 20
 _PIECE = 4 << 20
 _UNKNOWN_SIZE = 1 << 20
+_MAX_SIZE = 2 << 30  # of a message
+_EMPTY_WINDOWS = 10  # in a row, without a message that was not seen before
 _LOSSES = 4  # connections that may break in a row
 _USES = {use.lower(): use for use in SPECIAL_USES}
 # These show messages that are in other mailboxes too.
@@ -68,7 +71,7 @@ class ImapSource:
             except ImapRefused as error:
                 raise SourceLost(f"{self._place.host}: {error}") from None
             except ImapLost as error:
-                losses = self._again(losses, f"{self._place.host}: {error}")
+                losses = self._again(losses, error, f"{self._place.host}: {error}")
 
     def _list(self) -> list[Origin]:
         namespaces, listed = self._client.namespaces(), self._client.list_mailboxes()
@@ -103,7 +106,7 @@ class ImapSource:
             except ImapRefused as error:
                 raise SourceLost(f"{origin.name}: {self._place.host}: {error}") from None
             except ImapLost as error:
-                losses = self._again(losses, f"{origin.name}: {self._place.host}: {error}")
+                losses = self._again(losses, error, f"{origin.name}: {self._place.host}: {error}")
 
     def close(self) -> None:
         """See Source."""
@@ -119,10 +122,10 @@ class ImapSource:
             raise
         return client
 
-    def _again(self, losses: int, reason: str) -> int:
+    def _again(self, losses: int, error: ImapLost, reason: str) -> int:
         """Connect again after so many losses in a row and one more; gives how many there are then."""
         self._client.close()
-        while losses + 1 < _LOSSES:
+        while losses + 1 < _LOSSES and not isinstance(error, ImapNonsense):
             losses += 1
             self._wait(float(losses * losses))
             try:
@@ -136,11 +139,14 @@ class ImapSource:
         """The messages behind the UID `done`."""
         count, validity = self._examine(origin)
         number = 1
+        empty = highest = 0
         while number <= count:
-            described = [
-                one for one in self._client.describe(number, min(number + _WINDOW - 1, count)) if one.uid > done
-            ]
-            for group in _groups(described, validity, known):
+            described = self._client.describe(number, min(number + _WINDOW - 1, count))
+            last = described[-1].uid if described else 0
+            empty, highest = (0, last) if last > highest else (empty + 1, highest)
+            if empty == _EMPTY_WINDOWS:
+                raise ImapNonsense(f"it says that there are {count} messages, and does not show them")
+            for group in _groups([one for one in described if one.uid > done], validity, known):
                 bodies = self._fetch([one.uid for one, new in group if new and one.size <= _PIECE])
                 for one, new in group:
                     item = self._item(origin, one, bodies) if new else _item(one, validity, None)
@@ -192,11 +198,13 @@ class ImapSource:
                     yield piece
                     offset += len(piece)
                     losses = 0
+                    if offset > _MAX_SIZE:
+                        raise Unreadable(f"it has more than {_MAX_SIZE} octets")
                 return
             except ImapRefused as error:
                 raise Unreadable(str(error)) from None
             except ImapLost as error:
-                losses = self._again(losses, f"{origin.name}: {self._place.host}: {error}")
+                losses = self._again(losses, error, f"{origin.name}: {self._place.host}: {error}")
                 self._renewed, examined = True, False
 
 

@@ -21,6 +21,7 @@ from mailsrv.store.layout import Layout, directory_of
 DIRECTORY = "imports"
 _HEAD = "import 1"
 _LIMIT = 1 << 30
+_DIGITS = 10  # of a UID
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Journal:
             self._disk.cut(self._path, whole)
         for line in octets[len(self._head) : whole].decode("utf-8", "replace").split("\n"):
             parts = line.split("\t")
-            if len(parts) == 3 and parts[1].isdecimal():
+            if len(parts) == 3 and parts[1].isdecimal() and len(parts[1]) <= _DIGITS:
                 self.entries[parts[0]] = Taken(int(parts[1]), parts[2])
 
 

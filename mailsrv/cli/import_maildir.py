@@ -100,7 +100,7 @@ class MaildirSource:
         found = {}
         for line in _read_lines(f"{path}/dovecot-keywords"):
             number, _, name = line.partition(" ")
-            if number.isdecimal() and int(number) < 26:
+            if number.isdecimal() and len(number) <= 2 and int(number) < 26:
                 found[chr(ord("a") + int(number))] = name
         return found
 

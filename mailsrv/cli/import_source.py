@@ -116,10 +116,11 @@ def use_of(name: str) -> str:
 def distinct(origins: Iterable[Origin]) -> list[Origin]:
     """The same with each name once, INBOX first; where two would be one mailbox, the second gets a number."""
     found: dict[str, Origin] = {}
+    numbers: dict[str, int] = {}  # the last one that a name got
     for origin in sorted(origins, key=lambda origin: (origin.name != INBOX, origin.name, origin.key)):
-        name, number = origin.name, 1
+        name = origin.name
         while name in found:
-            number += 1
-            name = f"{origin.name}-{number}"
+            numbers[origin.name] = numbers.get(origin.name, 1) + 1
+            name = f"{origin.name}-{numbers[origin.name]}"
         found[name] = replace(origin, name=name)
     return list(found.values())

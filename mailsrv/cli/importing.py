@@ -11,6 +11,7 @@ import argparse
 import fnmatch
 import getpass
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -68,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="H", required=True, help="the server")
-    parser.add_argument("--port", metavar="P", type=int, default=0, help="its port (default: 993, without TLS 143)")
+    parser.add_argument("--port", metavar="P", type=_read_port, default=0,
+                        help="its port (default: 993, without TLS 143)")  # fmt: skip
     parser.add_argument("--user", metavar="U", required=True, help="the login there")
     parser.add_argument("--password-file", metavar="FILE", default="",
                         help=f"its first line is the password (else ${PASSWORD_VARIABLE}, or a prompt)")  # fmt: skip
@@ -202,6 +204,13 @@ def _open_source(arguments: argparse.Namespace, password: str) -> Source:
     port = arguments.port or PORTS[security.value]
     place = ImapPlace(arguments.host, port, security, not arguments.no_verify, arguments.user, password)
     return ImapSource(place)
+
+
+def _read_port(text: str) -> int:
+    port = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, must be from 1 to 65535")
+    return port
 
 
 def _read_password(arguments: argparse.Namespace) -> str:

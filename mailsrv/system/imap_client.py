@@ -4,8 +4,8 @@ The standard library's client has the protocol; here are only its bounds and the
 EXAMINE, FETCH. No message is ever marked, moved or removed there. What a server may make us keep is bounded for each
 command. RFC 3501 is what every server speaks; RFC 6154 and 5258 where it says so.
 
-Diagnostics: ImapLost when there is no connection (any more), or the server says what is no IMAP; ImapRefused when it
-says NO or BAD. The texts are clauses. No OSError and no error of imaplib leaves.
+Diagnostics: ImapLost when there is no connection (any more), and its kind ImapNonsense when the server says what is no
+IMAP, or too much; ImapRefused when it says NO or BAD. The texts are clauses. No OSError and no error of imaplib leaves.
 """
 
 import imaplib
@@ -21,22 +21,34 @@ from mailsrv.system.tls import client_context
 
 PORTS = {"tls": 993, "starttls": 143, "plain": 143}
 
+MAX_MAILBOXES = 10_000
+
 _MAX_ANSWER = 64 << 20  # octets of what one command makes the server say
+_MAX_TEXT = 16 << 20  # the same where no messages are asked for
+_MAX_GREETING = 1 << 20  # and for all until somebody is logged in
+_LINE = 256  # octets that a line counts as beside its own: it takes them in memory
 _FETCH_ITEMS = "(UID FLAGS INTERNALDATE RFC822.SIZE)"
-_UID = re.compile(rb"\bUID (\d{1,10})\b")
+_UID = re.compile(rb"\bUID (\d+)\b")
 _FLAGS = re.compile(rb"\bFLAGS \(([^()]*)\)")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]*)"')
-_SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,18})\b")
-_MESSAGES = re.compile(rb"\(MESSAGES (\d{1,10})\)")
-_VALIDITY = re.compile(rb"\d{1,10}")
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)\b")
+_MESSAGES = re.compile(rb"\(MESSAGES (\d+)\)")
+_NUMBER = re.compile(rb"\d{1,10}")  # RFC 3501 section 9
+_NUMBER64 = re.compile(rb"\d{1,19}")  # RFC 9051 section 9
 _LIST = re.compile(rb'\(([^()]*)\) (NIL|"\\?.") (.*)', re.DOTALL)
 _NAMESPACE = re.compile(rb'\("((?:[^"\\]|\\.)*)" (?:NIL|"\\?(.)")')
 _QUOTED = re.compile(rb'BODY\[\](?:<\d+>)? "((?:[^"\\]|\\.)*)"')
+# The announcement of a literal with a number that imaplib better does not read: Python refuses more than 4300 digits.
+_HUGE = re.compile(rb"\{\d{20,}\}\r\n\Z")
 _ESCAPE = re.compile(rb"\\(.)")
 
 
 class ImapLost(MailsrvError):
     """No connection, or it broke, or the server makes no sense."""
+
+
+class ImapNonsense(ImapLost):
+    """What the server says is no IMAP, or too much: over another connection it would be the same."""
 
 
 class ImapRefused(MailsrvError):
@@ -73,21 +85,27 @@ class Described:
 class _Bounds:
     """How much one command may still make us keep; imaplib itself has a bound for lines only."""
 
-    left = _MAX_ANSWER
+    left = _MAX_GREETING
 
     def read(self, size: int) -> bytes:
-        self.left -= size
-        if self.left < 0:
-            raise imaplib.IMAP4.abort(f"it sends more than {_MAX_ANSWER} octets at once")
+        self._count(size)
         octets: bytes = super().read(size)  # type: ignore[misc]
         return octets
 
     def readline(self) -> bytes:
-        octets: bytes = super().readline()  # type: ignore[misc]
-        self.left -= len(octets)
-        if self.left < 0:
-            raise imaplib.IMAP4.abort(f"it sends more than {_MAX_ANSWER} octets at once")
+        try:
+            octets: bytes = super().readline()  # type: ignore[misc]
+        except imaplib.IMAP4.error as error:  # a line without end, of which the rest would be read as the next one
+            raise ImapNonsense("it sends a line that does not end") from error
+        self._count(len(octets) + _LINE)
+        if octets.endswith(b"}\r\n") and _HUGE.search(octets):
+            raise ImapNonsense("it announces more than there can be")
         return octets
+
+    def _count(self, octets: int) -> None:
+        self.left -= octets
+        if self.left < 0:
+            raise ImapNonsense("it sends more than an answer may have")  # or than all before the login
 
 
 class _Plain(_Bounds, imaplib.IMAP4):
@@ -110,6 +128,7 @@ class ImapClient:
 
     def __init__(self, host: str, port: int, security: Security, verify: bool, seconds: float) -> None:
         self.host = host
+        self._expunged = 0
         with _speaking():
             if security is Security.TLS:
                 context = client_context(verify)
@@ -143,15 +162,17 @@ class ImapClient:
         data = self._do(lambda imap: imap.namespace())
         return [
             [(_unescape(prefix), delimiter) for prefix, delimiter in _NAMESPACE.findall(part)]
-            for part in _split_namespaces(data[0] if data and isinstance(data[0], bytes) else b"")
+            for part in _split_namespaces(_first(data))
         ]
 
     def list_mailboxes(self) -> list[Listed]:
-        """Every mailbox, with its special use where the server tells."""
+        """Every mailbox, with its special use where the server tells. Raises ImapRefused for very many."""
         capabilities = self._imap.capabilities
         options = [word for word in ("SPECIAL-USE", "SUBSCRIBED") if word in capabilities or word == "SUBSCRIBED"]
         more = f" RETURN ({' '.join(options)})" if "LIST-EXTENDED" in capabilities else ""
         listed = _read_list(self._do(lambda imap: imap.list('""', f'"*"{more}')))
+        if len(listed) > MAX_MAILBOXES:
+            raise ImapRefused(f"it has more than {MAX_MAILBOXES} mailboxes")
         if more:
             return listed
         subscribed = {one.name for one in _read_list(self._do(lambda imap: imap.lsub('""', '"*"')))}
@@ -163,22 +184,21 @@ class ImapClient:
     def count(self, name: bytes) -> int:
         """How many messages a mailbox has; 0 where the server does not tell."""
         with suppress(ImapRefused):
-            for line in self._do(lambda imap: imap.status(_quote(name), "(MESSAGES)")):
-                found = _MESSAGES.search(line if isinstance(line, bytes) else b"")
-                return int(found[1]) if found else 0
+            found = _MESSAGES.search(_first(self._do(lambda imap: imap.status(_quote(name), "(MESSAGES)"))))
+            return _number(found[1]) if found else 0
         return 0
 
     def examine(self, name: bytes) -> tuple[int, int]:
         """Look into a mailbox: how many messages there are, and its UIDVALIDITY (0: it has none)."""
-        data = self._do(lambda imap: imap.select(_quote(name), readonly=True))
-        validity = self._imap.untagged_responses.get("UIDVALIDITY", [b""])[-1]
-        found = _VALIDITY.search(validity or b"")
-        count = data[0] if data and data[0] else b"0"
-        return int(count) if count.isdigit() else 0, int(found[0]) if found else 0
+        count = _first(self._do(lambda imap: imap.select(_quote(name), readonly=True)))
+        validity = _first(self._imap.untagged_responses.get("UIDVALIDITY", [])[-1:])
+        self._expunged = 0
+        return _number(count or b"0"), _number(validity.strip() or b"0")
 
     def expunged(self) -> int:
-        """How many messages others have expunged here since this was asked."""
-        return len([one for one in self._imap.response("EXPUNGE")[1] if one is not None])
+        """How many messages others have expunged here since this was asked, or the mailbox looked into."""
+        expunged, self._expunged = self._expunged, 0
+        return expunged
 
     def describe(self, first: int, last: int) -> list[Described]:
         """The messages with these numbers, by ascending UID. What is no more, or has no UID, is left out."""
@@ -188,7 +208,8 @@ class ImapClient:
             uid, flags, date, size = (p.search(text) for p in (_UID, _FLAGS, _DATE, _SIZE))
             if uid is not None and flags is not None and date is not None:
                 names = frozenset(flags[1].decode("utf-8", "replace").split())
-                found[int(uid[1])] = Described(int(uid[1]), names, date[1], int(size[1]) if size else 0)
+                number = _number(uid[1])
+                found[number] = Described(number, names, date[1], _number(size[1], _NUMBER64) if size else 0)
         return [found[uid] for uid in sorted(found)]
 
     def bodies(self, uids: Sequence[int]) -> dict[int, bytes]:
@@ -200,6 +221,8 @@ class ImapClient:
         """The octets of one message from `offset` on, `count` at a time; none when the server does not give it."""
         while True:
             piece = self._fetch_bodies(str(uid), f"BODY.PEEK[]<{offset}.{count}>").get(uid, b"")
+            if len(piece) > count:
+                raise ImapNonsense(f"it sends {len(piece)} octets where {count} were asked for")
             if piece:
                 yield piece
             offset += len(piece)
@@ -208,19 +231,26 @@ class ImapClient:
 
     def close(self) -> None:
         """Say goodbye."""
-        with suppress(imaplib.IMAP4.error, OSError, ValueError):
+        with suppress(ImapLost, ImapRefused), _speaking():
+            self._imap.left = _MAX_GREETING
             self._imap.logout()
+        with suppress(OSError):
+            self._imap.shutdown()
 
     def _fetch_bodies(self, uids: str, item: str) -> dict[int, bytes]:
-        data = self._do(lambda imap: imap.uid("FETCH", uids, f"(UID {item})"))
+        data = self._do(lambda imap: imap.uid("FETCH", uids, f"(UID {item})"), _MAX_ANSWER)
         found = [(_UID.search(text), body) for text, body in _texts(data)]
-        return {int(uid[1]): body for uid, body in found if uid is not None and body is not None}
+        return {_number(uid[1]): body for uid, body in found if uid is not None and body is not None}
 
-    def _do(self, command: Any) -> list[Any]:
-        """The data of one command that the server has done."""
+    def _do(self, command: Any, most: int = _MAX_TEXT) -> list[Any]:
+        """The data of one command that the server has done, with at most so many octets."""
         with _speaking():
-            self._imap.left = _MAX_ANSWER
+            # What nobody asked for would be kept as long as the connection; but a BYE counts.
+            kept = self._imap.untagged_responses
+            self._imap.untagged_responses = {"BYE": kept["BYE"]} if "BYE" in kept else {}
+            self._imap.left = most
             status, data = command(self._imap)
+            self._expunged += len(self._imap.untagged_responses.get("EXPUNGE", ()))
         if status != "OK":
             said = data[0].decode("utf-8", "replace") if data and isinstance(data[0], bytes) else status
             raise ImapRefused(_printable(said))
@@ -236,14 +266,26 @@ def _speaking() -> Iterator[None]:
         raise ImapLost(_printable(str(error)) or "the connection broke") from error
     except imaplib.IMAP4.error as error:
         raise ImapRefused(_printable(str(error)) or "it says no") from error
-    except (ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError) as error:
         # imaplib on answers that nobody has foreseen.
-        raise ImapLost(f"an answer cannot be understood ({_printable(str(error))})") from error
+        raise ImapNonsense(f"an answer cannot be understood ({_printable(str(error))})") from error
 
 
 def _printable(text: str) -> str:
     text = text[2:-1] if text[:2] in ("b'", 'b"') else text
     return "".join(c if c.isprintable() else "?" for c in text[:300])
+
+
+def _first(data: Sequence[Any]) -> bytes:
+    """The text of an answer; empty when there is none, or a literal in it."""
+    return data[0] if data and isinstance(data[0], bytes) else b""
+
+
+def _number(digits: bytes, form: re.Pattern[bytes] = _NUMBER) -> int:
+    """A number of the protocol, bounded before it is read."""
+    if not form.fullmatch(digits):
+        raise ImapNonsense(f"it sends what is no number: {_printable(digits[:30].decode('ascii', 'replace'))}")
+    return int(digits)
 
 
 def _texts(data: Sequence[Any]) -> Iterator[tuple[bytes, bytes | None]]:
@@ -253,11 +295,11 @@ def _texts(data: Sequence[Any]) -> Iterator[tuple[bytes, bytes | None]]:
         one = data[at]
         at += 1
         if isinstance(one, tuple):
-            text, body = one[0], one[1]
+            parts, body = [one[0]], one[1]
             while at < len(data) and isinstance(data[at], bytes) and not data[at][:1].isdigit():
-                text += b" " + data[at]  # what came behind the literal
+                parts.append(data[at])  # what came behind the literal
                 at += 1
-            yield text, body
+            yield b" ".join(parts), body
         elif isinstance(one, bytes):
             # A small message may come as a string.
             quoted = _QUOTED.search(one)

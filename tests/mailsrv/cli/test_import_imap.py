@@ -161,3 +161,41 @@ def test_who_is_not_let_in():
         port = server.port
     with pytest.raises(Refused, match=f"port {port}"):
         open_source(server)
+
+
+def test_who_speaks_no_imap_is_not_asked_again():
+    waits = []
+    with FakeImapServer({"INBOX": FakeMailbox(messages(1))}) as server:
+        source = open_source(server, waits)
+        server.answers["EXAMINE"] = b"* %b EXISTS\r\nTAG OK done\r\n" % (b"9" * 5000)
+        with pytest.raises(SourceLost, match="INBOX: 127.0.0.1: it sends what is no number: 9{30}$"):
+            read(source)
+        assert waits == []
+        source.close()
+
+
+@pytest.mark.parametrize("shown", [b"", b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "x" RFC822.SIZE 3)\r\n'])
+def test_who_says_that_there_are_messages_and_does_not_show_them(shown):
+    """They would be asked for four million times."""
+    with FakeImapServer({"INBOX": FakeMailbox(messages(1))}) as server:
+        source = open_source(server)
+        server.answers["EXAMINE"] = b"* 4294967295 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nTAG OK done\r\n"
+        server.answers["FETCH"] = shown + b"TAG OK done\r\n"
+        with pytest.raises(SourceLost, match="says that there are 4294967295 messages, and does not show them"):
+            read(source)
+        assert sum(one.startswith("FETCH") for one in server.said) <= 11
+        source.close()
+
+
+def test_a_message_without_end(monkeypatch):
+    monkeypatch.setattr(import_imap, "_PIECE", 10)
+    monkeypatch.setattr(import_imap, "_MAX_SIZE", 95)
+    boxes = {"INBOX": FakeMailbox({1: ("", DATE, b"x" * 20)})}
+    with FakeImapServer(boxes) as server:
+        source = open_source(server)
+        [origin] = source.mailboxes()
+        server.answers["UID"] = b"* 1 FETCH (UID 1 BODY[]<0> {10}\r\n0123456789)\r\nTAG OK done\r\n"
+        [item] = source.items(origin, ())
+        with pytest.raises(Unreadable, match="more than 95 octets"):
+            list(item.pieces)
+        source.close()

@@ -45,7 +45,7 @@ def test_a_torn_line(layout):
         journal = mine.open("INBOX", "F1 7")
         journal.note([("a", Taken(1, ""))])
         with open(journal._path, "ab") as file:
-            file.write(b"b\t2")
+            file.write(b"x\t%b\t\nb\t2" % (b"9" * 5000))
         again = mine.open("INBOX", "F1 7")
         assert again.entries == {"a": Taken(1, "")}
         again.note([("b", Taken(3, ""))])

@@ -17,7 +17,7 @@ def read(source, name="INBOX", known=()):
 
 def test_messages_the_oldest_first(tmp_path):
     root = make_maildir(tmp_path)
-    (root / "dovecot-keywords").write_text("0 work\n1 $Label1\n")
+    (root / "dovecot-keywords").write_text("0 work\n1 $Label1\n" + "9" * 5000 + " x\n")
     put(root / "cur" / "2.b.h,S=12:2,FSab,x", "new\n", 2000)
     put(root / "new" / "1.a.h", "old\n", 1000)
     put(root / "cur" / "3.c.h:2,PRTDz", "later\n", 3000)

@@ -26,3 +26,5 @@ def test_uses():
 def test_each_name_once():
     origins = [Origin("b", "1"), Origin("a", "3"), Origin("a", "2"), Origin("INBOX", "4")]
     assert [(one.name, one.key) for one in distinct(origins)] == [("INBOX", "4"), ("a", "2"), ("a-2", "3"), ("b", "1")]
+    many = [Origin("a", str(number)) for number in range(3000)] + [Origin("a-2", "x")]
+    assert len({one.name for one in distinct(many)}) == 3001

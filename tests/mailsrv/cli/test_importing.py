@@ -114,6 +114,9 @@ def test_no_account_and_no_source(house, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert house.run("import", "maildir", "alice", tmp_path / "empty") == 1
     assert house.run("import", "imap", "alice", "--host", "x") == 2
+    for port in ("0", "65536", "-1", "9" * 5000):
+        assert house.run("import", "imap", "alice", "--host", "x", "--user", "x", f"--port={port}") == 2
+        assert "is no port" in capsys.readouterr().err
 
 
 def test_another_server(house, tmp_path, capsys, monkeypatch):

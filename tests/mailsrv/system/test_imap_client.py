@@ -2,7 +2,16 @@
 
 import pytest
 
-from mailsrv.system.imap_client import ImapClient, ImapLost, ImapRefused, Listed, Security, _split_namespaces
+from mailsrv.system import imap_client
+from mailsrv.system.imap_client import (
+    ImapClient,
+    ImapLost,
+    ImapNonsense,
+    ImapRefused,
+    Listed,
+    Security,
+    _split_namespaces,
+)
 from tests.fakes.imap_server import SECONDS, FakeImapServer, FakeMailbox
 
 DATE = "17-Jul-2020 02:44:25 -0700"
@@ -127,3 +136,83 @@ def test_tls_is_verified() -> None:
         ImapClient("127.0.0.1", server.port, Security.TLS, True, SECONDS)
     with FakeImapServer({}) as server, pytest.raises(ImapLost, match="TLS"):
         ImapClient("127.0.0.1", server.port, Security.STARTTLS, True, SECONDS)
+
+
+MANY = b"9" * 5000  # digits, more than int() reads
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "ask"),
+    [
+        ("EXAMINE", b"* %b EXISTS\r\n" % MANY, lambda client: client.examine(b"INBOX")),
+        ("EXAMINE", b"* 1 EXISTS\r\n* OK [UIDVALIDITY %b] x\r\n" % MANY, lambda client: client.examine(b"INBOX")),
+        ("STATUS", b'* STATUS "INBOX" (MESSAGES %b)\r\n' % MANY, lambda client: client.count(b"INBOX")),
+        ("FETCH", b'* 1 FETCH (UID %b FLAGS () INTERNALDATE "x")\r\n' % MANY, lambda client: client.describe(1, 1)),
+        (
+            "FETCH",
+            b'* 1 FETCH (UID 1 FLAGS () INTERNALDATE "x" RFC822.SIZE %b)\r\n' % MANY,
+            lambda client: client.describe(1, 1),
+        ),
+        ("UID", b'* 1 FETCH (UID %b BODY[] "x")\r\n' % MANY, lambda client: client.bodies([1])),
+        ("UID", b"* 1 FETCH (UID 1 BODY[] {%b}\r\nx)\r\n" % MANY, lambda client: client.bodies([1])),
+        ("UID", b'* 1 FETCH (UID 1 BODY[]<0> "12345678")\r\n', lambda client: list(client.pieces(1, 7))),
+        ("LIST", b'* LIST () "/" ' + b"x" * 2_000_000, lambda client: client.list_mailboxes()),
+        ("LIST", b'* LIST () "/" x\r\n' * 70_000, lambda client: client.list_mailboxes()),
+        ("FETCH", b"+ \r\n" * 70_000, lambda client: client.describe(1, 1)),
+    ],
+)
+def test_what_is_no_imap_is_told_in_one_line(verb, answer, ask) -> None:
+    with FakeImapServer({"INBOX": FakeMailbox({1: ("", DATE, BODY)})}) as server:
+        client = connect(server)
+        client.examine(b"INBOX")
+        server.answers[verb] = answer + b"TAG OK done\r\n"
+        with pytest.raises(ImapNonsense) as raised:
+            ask(client)
+        assert len(str(raised.value)) < 100 and "digits" not in str(raised.value)
+        client.close()
+
+
+def test_numbers_where_something_else_stands_are_none() -> None:
+    with FakeImapServer({"INBOX": FakeMailbox({})}) as server:
+        client = connect(server)
+        server.answers["EXAMINE"] = b"* EXISTS {1}\r\n5\r\n* UIDVALIDITY {1}\r\n5\r\nTAG OK done\r\n"
+        assert client.examine(b"INBOX") == (0, 0)
+        client.close()
+
+
+def test_braces_at_the_end_of_a_text_announce_nothing() -> None:
+    with FakeImapServer({}) as server:
+        server.answers["LIST"] = b"* OK {a text in braces that is long enough}\r\n* OK all is well}\r\nTAG OK done\r\n"
+        client = connect(server)
+        assert client.list_mailboxes() == []
+        client.close()
+
+
+def test_endless_answers_to_a_login() -> None:
+    with FakeImapServer({}) as server:
+        server.answers["AUTHENTICATE"] = b"* OK\r\n" * 5000 + b"TAG OK done\r\n"
+        with pytest.raises(ImapNonsense, match="more than"):
+            connect(server)
+
+
+def test_a_server_has_not_more_mailboxes_than_we_ask_about(monkeypatch) -> None:
+    monkeypatch.setattr(imap_client, "MAX_MAILBOXES", 2)
+    with FakeImapServer({name: FakeMailbox({}) for name in "ab"}) as server:
+        client = connect(server)
+        assert len(client.list_mailboxes()) == 2
+        server.mailboxes["c"] = FakeMailbox({})
+        with pytest.raises(ImapRefused, match="more than 2 mailboxes"):
+            client.list_mailboxes()
+        client.close()
+
+
+def test_what_nobody_asked_for_is_not_kept() -> None:
+    with FakeImapServer({"INBOX": FakeMailbox({1: ("", DATE, BODY)})}) as server:
+        client = connect(server)
+        client.examine(b"INBOX")
+        server.answers["UID"] = b"* XODD " + b"x" * 1000 + b"\r\n* 3 EXPUNGE\r\nTAG OK done\r\n"
+        for _ in range(3):
+            assert client.bodies([1]) == {}
+        assert len(client._imap.untagged_responses["XODD"]) == 1
+        assert (client.expunged(), client.expunged()) == (3, 0)
+        client.close()
