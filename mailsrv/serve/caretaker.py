@@ -52,6 +52,7 @@ class Caretaker:
         self._complaints = Complaints(log, clock)
         self._changed = threading.Condition()
         self._noted: set[str] = set()
+        self._computing: set[str] = set()
         self._crowded: set[str] = set()
         self._untidy: dict[str, float] = {}  # when each was heard of last (monotonic)
         self._stopping = False
@@ -101,20 +102,23 @@ class Caretaker:
                 self._changed.wait_for(lambda: self._stopping, seconds)
 
     def work(self, noted: Iterable[str]) -> bool:
-        """One round: a step for each account that was noted, then for each whose new/ is crowded, and for each that has
-        been quiet. What has more to compute is noted again; True when there is more to do now."""
+        """One round: a look into each account that was noted; a step for each that has more to compute, for each whose
+        new/ is crowded, and for each that has been quiet. True when there is more to do now."""
         now = self._clock.monotonic()
-        more = False
         for account in noted:
-            self._untidy[account] = now
-            if self._do(account, self._keep_up):
+            # Only news are a reason to look: it takes as long as the directories are large.
+            if self._do(account, self._look):
                 self.note([account])
-                more = True
+            self._computing.add(account)
             self._crowded.add(account)
+        for account in list(self._computing):
+            self._untidy[account] = now
+            if not self._do(account, self._compute):
+                self._computing.discard(account)
         for account in list(self._crowded):
             if not self._do(account, self._clear_new):
                 self._crowded.discard(account)
-        more = more or bool(self._crowded)
+        more = bool(self._computing or self._crowded)
         quiet = [account for account, heard in self._untidy.items() if now - heard >= QUIET_SECONDS]
         for account in quiet:
             if self._do(account, self._tidy):
@@ -125,11 +129,14 @@ class Caretaker:
             self._readers.reserve.is_given_up()  # made again, where there is room
         return more
 
-    def _keep_up(self, account: str) -> bool:
+    def _look(self, account: str) -> bool:
         reader = self._readers.reader(account, Usage())
         for info in reader.mailboxes():
             if info.exists and not self._stopping:
                 reader.open(info.name)
+        return False
+
+    def _compute(self, account: str) -> bool:
         return self._readers.filler(account).work(_STEP)
 
     def _clear_new(self, account: str) -> bool:

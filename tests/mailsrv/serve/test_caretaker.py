@@ -7,6 +7,7 @@ import pytest
 
 from mailsrv.errors import StorageError
 from mailsrv.serve.caretaker import QUIET_SECONDS, Caretaker, Share
+from mailsrv.store.reader import Reader
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Operation, Usage
 from mailsrv.imap.numbers import NumberSet
@@ -34,6 +35,12 @@ class Ground:
         return self.readers._index(account).read("SELECT count(*) FROM ready")[0][0]
 
 
+    def finish(self) -> None:
+        """Rounds until there is no more to do."""
+        while self.caretaker.work(()):
+            pass
+
+
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
     return Ground(tmp_path)
@@ -44,9 +51,7 @@ def test_after_a_delivery_everything_is_computed(ground: Ground) -> None:
     ground.caretaker.work({"alice"})
     assert ground.ready("alice") == 2
     # There may have been more to do; the next round finds that there is not.
-    while noted := ground.caretaker._noted:
-        ground.caretaker._noted = set()
-        ground.caretaker.work(noted)
+    ground.finish()
     assert ground.readers.filler("alice").work() is False
 
 
@@ -55,6 +60,7 @@ def test_flags_are_written_back_when_the_account_is_quiet(ground: Ground) -> Non
     box = ground.box("alice")
     box.store_flags(NumberSet([(1, 1)]), Operation.ADD, 1)
     ground.caretaker.work({"alice"})
+    ground.finish()
     files = ground.path / "accounts" / "alice"
     assert [path.name for path in files.glob("*/1.a*")] == ["1.a"]
     ground.clock.advance(QUIET_SECONDS)
@@ -62,6 +68,19 @@ def test_flags_are_written_back_when_the_account_is_quiet(ground: Ground) -> Non
         ground.caretaker.work(())
     assert [path.name for path in files.glob("*/1.a*")] == ["1.a:2,S"]
     assert ground.caretaker._untidy == {}
+
+
+def test_only_news_are_a_reason_to_look(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailsrv.serve.caretaker._STEP", 1)
+    ground.deliver("alice", "1.a", "2.b", "3.c")
+    looks = []
+    opened = Reader.open
+    monkeypatch.setattr(Reader, "open", lambda self, name: looks.append(name) or opened(self, name))
+    assert ground.caretaker.work({"alice"})
+    rounds = 1
+    while ground.caretaker.work(()):
+        rounds += 1
+    assert rounds > 3 and looks == ["INBOX"] and ground.ready("alice") == 3
 
 
 def test_a_crowded_new_is_cleared_at_once(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +106,8 @@ def test_the_room_of_the_reserve_is_held_back(ground: Ground) -> None:
     caretaker = Caretaker(ground.readers, Share(1, 2), ground.log, ground.clock)
     ground.deliver("alice", "1.a")
     caretaker.work({"alice"})
+    while caretaker.work(()):
+        pass
     assert reserve.stat().st_size == 0
     ground.clock.advance(QUIET_SECONDS)
     caretaker.work(())
