@@ -15,6 +15,26 @@ EMPTY_NAMES = {"util", "utils", "common", "helper", "helpers", "manager", "manag
 # what it must not, and the reverse. A possessive class is sound, and a plain group around one as fast.
 POSSESSIVE_GROUP = re.compile(r"\)(?:\*|\+|\?|\{[0-9,]+\})\+")
 
+# Python refuses to read a number of more than 4300 digits: in a stranger's text, digits are counted before int().
+ANY_DIGITS = re.compile(r"(?:\\d|\[0-9\])[+*]|\.is(?:digit|decimal|numeric)\(\)")
+
+# Modules that read numbers and let any count of digits in somewhere, and why. A row that is not needed fails too.
+ANY_COUNT_OF_DIGITS: dict[str, str] = {
+    "authn.signature": "a time of more than twelve digits is never",
+    "authn.spf": "asks whether a name is an address",
+    "authn.spf_macros": "counts them",
+    "config.check": "the operator's own text",
+    "config.load": "what Python's reader of TOML says",
+    "config.next_hop": "asks whether a name is an address",
+    "imapd.short_structure": "our own text",
+    "serve.privileges": "the operator's own text",
+    "store.places": "part of a file's name, which has 255 octets",
+    "system.imap_client": "every number goes through _number",
+    "system.notify": "the service manager's word",
+    "system.process": "our own process's word",
+    "cli.rehearsal_session": "three characters",
+}
+
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 # Modules that may catch everything without raising it again, and why. An entry that is not needed any more fails too.
@@ -30,6 +50,14 @@ CATCH_ALL: dict[str, str] = {
 }
 
 WIDE = {"Exception", "BaseException"}
+
+
+def lets_any_digits_in(module: Module) -> bool:
+    """Whether it reads numbers, and has a pattern or a test that any count of digits passes without a len() beside."""
+    calls = (node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    reads = any(isinstance(function, ast.Name) and function.id == "int" for function in calls)
+    lines = (line for line in module.text.splitlines() if "len(" not in line)
+    return reads and any(map(ANY_DIGITS.search, lines))
 
 
 def find_wide_handlers(module: Module) -> list[int]:
@@ -137,6 +165,13 @@ def test_no_leftovers_in_scripts_and_pages() -> None:
         for fault in check_leftovers(str(file.relative_to(TOP)), file.read_text(encoding="utf-8"))
     ]
     expect_none(faults)
+
+
+def test_digits_are_counted_before_they_are_read() -> None:
+    found = {module.name for module in modules() if lets_any_digits_in(module)}
+    assert found == set(ANY_COUNT_OF_DIGITS), f"bound them, or say why not: {sorted(found ^ set(ANY_COUNT_OF_DIGITS))}"
+    broken = parse("mailsrv/x.py", 'A = re.compile(r"(\\d+)")\nB = int(A.match(C)[1])\n')
+    assert lets_any_digits_in(broken)
 
 
 def test_each_permission_to_catch_everything_is_used() -> None:
