@@ -23,6 +23,8 @@ _SEPARATOR = re.compile(rb"From [^\r\n]*[0-9]:[0-9]{2}[^\r\n]*[0-9]{4}")
 _QUOTED = re.compile(rb"^>(?=>*From )", re.MULTILINE)
 _TO_QUOTE = re.compile(rb"^(?=>*From )", re.MULTILINE)
 _ADDRESS_LIKE = re.compile(r"[!-~]{1,254}", re.ASCII)
+# The calendar has four digits for years. IMAP lets dates of the first and last day be appended that are beyond in UTC.
+_FIRST, _LAST = -62_135_596_800, 253_402_300_799
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -114,7 +116,7 @@ class Mbox:
 def quote(pieces: Iterable[bytes], sender: str, received: int, fields: bytes = b"") -> Iterator[bytes]:
     """A message, whose lines end with LF, as it stands in a file: separator, `fields` (whole lines) above its header,
     octets, empty line. `sender` is an address, or anything else for one that is not known."""
-    moment = datetime.fromtimestamp(received, UTC)
+    moment = datetime.fromtimestamp(min(max(received, _FIRST), _LAST), UTC)
     date = f"{_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment.day:>2} {moment:%H:%M:%S} {moment.year:04}"
     name = sender if _ADDRESS_LIKE.fullmatch(sender) else "MAILER-DAEMON"
     yield f"From {name} {date}\n".encode() + fields

@@ -75,3 +75,10 @@ def test_large_messages_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_nobody_reads_is_passed_over() -> None:
     file = io.BytesIO((SEPARATOR + b"S: x\n\n") * 3)
     assert len([letter.received for letter in Mbox(file.read).letters()]) == 3
+
+
+@pytest.mark.parametrize(
+    ("received", "year"), [(-62_135_600_400, b"0001"), (253_402_304_399, b"9999"), (1 << 40, b"9999")]
+)
+def test_moments_that_no_calendar_has(received, year):
+    assert b"".join(quote([b"x\n"], "a@b", received)).split(b"\n")[0].endswith(b" " + year)
