@@ -10,7 +10,7 @@ IMAP, or too much; ImapRefused when it says NO or BAD. The texts are clauses. No
 
 import imaplib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -146,8 +146,7 @@ class ImapClient:
         """Log in, by AUTHENTICATE PLAIN where the server has it, as passwords may have any characters then."""
         with _speaking():
             if "AUTH=PLAIN" in self._imap.capabilities:
-                initial = f"\0{account}\0{password}".encode()
-                self._imap.authenticate("PLAIN", lambda _: initial)
+                self._imap.authenticate("PLAIN", _once(f"\0{account}\0{password}".encode()))
             elif not f"{account}{password}".isascii():
                 raise ImapRefused("cannot be told a password that is not ASCII")
             else:
@@ -255,6 +254,18 @@ class ImapClient:
             said = data[0].decode("utf-8", "replace") if data and isinstance(data[0], bytes) else status
             raise ImapRefused(_printable(said))
         return list(data)
+
+
+def _once(response: bytes) -> Callable[[bytes], bytes]:
+    """What answers the one challenge that there is; imaplib would answer as many as come."""
+    left = [response]
+
+    def answer(_: bytes) -> bytes:
+        if not left:
+            raise ImapNonsense("it goes on asking for the password")
+        return left.pop()
+
+    return answer
 
 
 @contextmanager

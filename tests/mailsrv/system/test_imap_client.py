@@ -193,6 +193,9 @@ def test_endless_answers_to_a_login() -> None:
         server.answers["AUTHENTICATE"] = b"* OK\r\n" * 5000 + b"TAG OK done\r\n"
         with pytest.raises(ImapNonsense, match="more than"):
             connect(server)
+        server.answers["AUTHENTICATE"] = b"+ \r\n+ \r\n"
+        with pytest.raises(ImapNonsense, match="asking"):
+            connect(server)
 
 
 def test_a_server_has_not_more_mailboxes_than_we_ask_about(monkeypatch) -> None:
