@@ -111,7 +111,8 @@ def check_privileges(config: Config, complaints: Complaints) -> None:
             continue
         number = -1
         if name.isascii() and name.isdigit():
-            number = int(name)
+            # Python reads no number of thousands of digits.
+            number = int(name) if len(name) < 20 else _ID_LIMIT
             if number >= _ID_LIMIT:
                 complaints.add(path, f"{name} is no {key}'s number, must be below {_ID_LIMIT}")
         else:

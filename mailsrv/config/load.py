@@ -81,6 +81,9 @@ def _parse(path: str, text: str) -> dict[str, Any]:
                 line, column = int(found[1]), f" (column {found[2]})"
         message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
         raise ConfigError([f"{path}:{line}: is not TOML: {message[:1].lower()}{message[1:]}{column}"]) from None
+    except ValueError:
+        # TOMLDecodeError is one too; this is Python, which reads no number of thousands of digits.
+        raise ConfigError([f"{path}:1: has a number of too many digits, no key needs more than 19"]) from None
     except RecursionError:
         raise ConfigError([f"{path}:1: is nested too deeply, no key needs more than four levels"]) from None
 

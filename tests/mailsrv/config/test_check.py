@@ -71,6 +71,11 @@ def test_numbers_need_no_entry() -> None:
     assert run(check_privileges, replace(SOUND, privileges=PrivilegesConfig(user="65500", group="65501"))) == []
 
 
+def test_a_number_of_thousands_of_digits_is_nobody() -> None:
+    privileges = PrivilegesConfig(user="9" * 5000, group="")
+    assert "no user's number" in run(check_privileges, replace(SOUND, privileges=privileges))[0]
+
+
 @pytest.mark.parametrize("network", ["192.0.2.1", "192.0.2.0/24", "2001:db8::/32", "::1", "0.0.0.0/0"])
 def test_networks(network: str) -> None:
     assert run(check_networks, replace(SOUND, bans=BansConfig(allow=[network]))) == []
