@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mailsrv.errors import MailsrvError
-from mailsrv.store.layout import MAX_LEVELS, MAX_NAME, SEPARATOR, normalize
+from mailsrv.store.layout import MAX_LEVELS, MAX_NAME, SEPARATOR, is_of_others, normalize
 from mailsrv.store.values import INBOX
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -105,6 +105,8 @@ def clean_name(levels: Iterable[str]) -> str:
     name = SEPARATOR.join([level for level in cleaned if level][:MAX_LEVELS])
     if name.startswith("#"):
         name = "_" + name[1:]
+    elif is_of_others(name):
+        name = "_" + name  # what lies below it is what others share
     return normalize(name.encode()[:MAX_NAME].decode("utf-8", "ignore").rstrip(SEPARATOR))
 
 

@@ -20,9 +20,9 @@ from mailsrv.errors import Exit, MailsrvError, Refused
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.imap_client import PORTS, Security
 from mailsrv.config.load import load
-from mailsrv.store.layout import normalize
+from mailsrv.store.layout import check_own_name, normalize
 from mailsrv.store.reader import Reader
-from mailsrv.store.refusals import NoMailbox, UseTaken
+from mailsrv.store.refusals import NoMailbox, UseTaken, WrongName
 from mailsrv.store.values import INBOX
 from mailsrv.cli.account_place import AccountPlace, open_account
 from mailsrv.cli.control import print_json, print_table
@@ -88,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.kind == "mbox" and arguments.path == STANDARD_INPUT and not into:
         print("mailsrv: an mbox on standard input has no name; say with --into where it goes", file=sys.stderr)
         return Exit.USAGE
+    if into:
+        check_own_name(into)
     source = _open_source(arguments, password)
     work = Work(place, source, into)
     code: int = Exit.OK
@@ -126,7 +128,13 @@ class Work:
             single = len(origins) == 1 and self._source.kind == "mbox"
             reader = self._place.reader
             for origin in origins:
-                box = reader.open(prepare(reader, origin, self._into, single))
+                try:
+                    box = reader.open(prepare(reader, origin, self._into, single))
+                except WrongName as error:
+                    # With what --into puts before it, the name is too long or too deep.
+                    self.tallies.append(Tally(origin.name, "-", there=origin.count, failed=max(origin.count, 1)))
+                    self._fail(origin.name, "the mailbox", str(error))
+                    continue
                 tally = Tally(origin.name, box.name)
                 self.tallies.append(tally)
                 self._progress.begin(origin.name, origin.count)

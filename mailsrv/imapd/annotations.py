@@ -20,8 +20,8 @@ from contextlib import suppress
 from mailsrv.errors import StorageError
 from mailsrv.system.disk import Stamp
 from mailsrv.imap import extended_responses
+from mailsrv.store.layout import is_of_others
 from mailsrv.store.refusals import NoMailbox
-from mailsrv.imapd.library import is_of_others
 from mailsrv.imapd.metadata import find_values
 from mailsrv.imapd.state import State
 

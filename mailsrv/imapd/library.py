@@ -12,15 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mailsrv.store.access import Access
-from mailsrv.store.layout import SEPARATOR, normalize, parents
+from mailsrv.store.layout import BELOW_OTHERS, OTHERS, SEPARATOR, is_of_others, normalize, parents
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.reader import Reader
 from mailsrv.store.refusals import NoMailbox, NoPermission, UseTaken, WrongName
 from mailsrv.store.values import INBOX, MailboxInfo, MailboxStatus
 from mailsrv.imapd.shared_mailbox import SharedMailbox
-
-OTHERS = "Other Users"
-PREFIX = OTHERS + SEPARATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class Library:
 
     def owners(self) -> list[str]:
         """The accounts that share anything with this one."""
-        shared = (info.name[len(PREFIX) :].partition(SEPARATOR)[0] for info in self._shared(self.access.owners()))
+        shared = (info.name[len(BELOW_OTHERS) :].partition(SEPARATOR)[0] for info in self._shared(self.access.owners()))
         return list(dict.fromkeys(shared))
 
     def _shared(self, owners: list[str]) -> Iterator[MailboxInfo]:
@@ -73,7 +70,7 @@ class Library:
                 continue
             for info in reader.mailboxes():
                 if info.exists and info.mailboxid in visible:
-                    yield MailboxInfo(f"{PREFIX}{owner}{SEPARATOR}{info.name}", mailboxid=info.mailboxid)
+                    yield MailboxInfo(f"{BELOW_OTHERS}{owner}{SEPARATOR}{info.name}", mailboxid=info.mailboxid)
 
     def find(self, name: str, needed: str = "") -> tuple[Place, MailboxInfo]:
         """What a name means, where the account has at least one of the rights `needed` there. Raises NoMailbox, also
@@ -99,7 +96,7 @@ class Library:
         name = normalize(name)
         if not is_of_others(name):
             return Place(self.account, self.own, name)
-        owner, _, inner = name[len(PREFIX) :].partition(SEPARATOR)
+        owner, _, inner = name[len(BELOW_OTHERS) :].partition(SEPARATOR)
         reader = self._reader_of(owner) if inner and owner != self.account else None
         if reader is None:
             raise NoMailbox(f"there is no mailbox {name}")
@@ -107,7 +104,7 @@ class Library:
 
     def spell(self, place: Place, name: str) -> str:
         """What this account calls the mailbox `name` of a place's owner."""
-        return name if place.owner == self.account else f"{PREFIX}{place.owner}{SEPARATOR}{name}"
+        return name if place.owner == self.account else f"{BELOW_OTHERS}{place.owner}{SEPARATOR}{name}"
 
     def reader_of(self, owner: str) -> Reader | None:
         """All of an account's mailboxes, whatever it shares; None where there is no such account."""
@@ -210,8 +207,3 @@ class Library:
         with self.access.change(place.owner) as grants:
             for mailboxid in new:
                 grants.setdefault(mailboxid, {}).update(grants.get(above.mailboxid, {}))
-
-
-def is_of_others(name: str) -> bool:
-    """Whether a name is one of other accounts' mailboxes, or of what is above them."""
-    return name == OTHERS or name.startswith(PREFIX)

@@ -15,10 +15,10 @@ from mailsrv.imap.mailbox_filters import FilterKind, MailboxFilter
 from mailsrv.imap.numbers import EMPTY, NumberSet
 from mailsrv.imap.search_arguments import Esearch, Returns
 from mailsrv.imap.search_keys import Among
+from mailsrv.store.layout import is_of_others
 from mailsrv.store.opened import OpenMailbox
 from mailsrv.store.refusals import MailboxGone, NoMailbox, NoPermission
 from mailsrv.store.values import INBOX, MailboxInfo
-from mailsrv.imapd.library import is_of_others
 from mailsrv.imapd.progress import ToldBudget
 from mailsrv.imapd.results import choose, is_told, make_pieces
 from mailsrv.imapd.search import find, has_modseq, saving, searcher_of, uids_at

@@ -2,7 +2,8 @@
 
 The selected mailbox is told of as in IDLE (mailsrv.imapd.telling asks here for what is wanted); the others by comparing
 what they were with what they are, whenever somebody rings. Whatever is not told at once is told at the next ring, and
-nothing that happens meanwhile is forgotten; what the client itself did to messages elsewhere may be told too.
+nothing that happens meanwhile is forgotten; what the client itself did to messages elsewhere may be told too. Mailboxes
+are known by their object ids, so that a new name hides nothing of what else happened to one.
 
 Diagnostics: Refusal for events that nobody knows (BADEVENT) and for too many mailboxes (NOTIFICATIONOVERFLOW);
 StorageError, NoMailbox and MailboxGone never leave `look`: what cannot be found out is told another time.
@@ -20,12 +21,11 @@ from mailsrv.imap.mailbox_arguments import StatusItem
 from mailsrv.imap.mailbox_filters import FilterKind, MailboxFilter
 from mailsrv.imap.notify_arguments import EventGroup, Notify, NotifyEvent
 from mailsrv.imap.numbers import NumberSet
-from mailsrv.store.layout import SEPARATOR, parents
+from mailsrv.store.layout import SEPARATOR, is_of_others, parents
 from mailsrv.store.refusals import MailboxGone, NoMailbox
 from mailsrv.store.values import INBOX, MailboxInfo, MailboxStatus
 from mailsrv.imapd import idle
 from mailsrv.imapd.fetch_blocks import Work
-from mailsrv.imapd.library import is_of_others
 from mailsrv.imapd.metadata import find_values
 from mailsrv.imapd.state import State
 
@@ -59,23 +59,20 @@ def notify(state: State, command: Command) -> Answer:
     if state.view is not None:
         state.view.box.refresh()
     notices.remember(state)
-    notices.counters = {name: found for name in watched if (found := _count(state, name)) is not None}
-    if arguments.status:
-        for name, counters in notices.counters.items():
-            notices.send_status(state, name, counters, flags=_FLAG_CHANGE in notices.events_of(state, name))
+    notices.begin(state, watched, arguments.status)
     return ok("you will hear")
 
 
 class Notices:
-    """What one session wants to hear, and what it has been told of: `counters` by name of mailbox."""
+    """What one session wants to hear, and what it has been told of."""
 
     def __init__(self, wanted: Notify) -> None:
         selected = [group for group in wanted.groups if group.filter.kind in _SELECTED]
         self._selected = selected[0] if selected else _NONE
         self._groups = [group for group in wanted.groups if group.filter.kind not in _SELECTED]
-        self.counters: dict[str, MailboxStatus] = {}
+        self._counters: dict[str, tuple[str, MailboxStatus]] = {}  # by object id: the name then, and what was told
         self._infos: dict[str, MailboxInfo] = {}  # by object id, or name
-        self._values: dict[str, Values] = {}
+        self._values: dict[str, Values] = {}  # by object id; "" is the server
 
     # The selected mailbox: see telling.tell
 
@@ -115,21 +112,11 @@ class Notices:
     def remember(self, state: State) -> None:
         """The names and values that are now are not told."""
         self._infos = self._find_infos(state)
-        self._values = self._find_values(state)
+        self._values, _ = self._find_values(state)
 
-    def choose(self, state: State, events: frozenset[NotifyEvent]) -> list[str]:
-        """The mailboxes of which any of these events is wanted; messages of the selected one are not told here."""
-        selected = state.view.box.name if state.view is not None and events & _MESSAGES else ""
-        return [
-            info.name
-            for info in state.mailboxes.mailboxes()
-            if info.exists and info.name != selected and self._events_of(info) & events
-        ]
-
-    def events_of(self, state: State, name: str) -> frozenset[NotifyEvent]:
-        """What is wanted of a mailbox."""
-        infos = (info for info in state.mailboxes.mailboxes() if info.name == name)
-        return next((self._events_of(info) for info in infos), frozenset())
+    def choose(self, state: State, events: frozenset[NotifyEvent]) -> list[MailboxInfo]:
+        """The mailboxes of which any of these events is wanted."""
+        return [info for info in state.mailboxes.mailboxes() if info.exists and self._events_of(info) & events]
 
     def _events_of(self, info: MailboxInfo) -> frozenset[NotifyEvent]:
         found: frozenset[NotifyEvent] = frozenset()
@@ -140,35 +127,49 @@ class Notices:
 
     # Messages
 
-    def _look_at_messages(self, state: State) -> None:
-        before = self.counters
-        self.counters = {}
-        for name in self.choose(state, _MESSAGES)[:MOST_MAILBOXES]:
-            now = _count(state, name)
+    def begin(self, state: State, watched: Iterable[MailboxInfo], is_told: bool) -> None:
+        """Take the counters that are now as told, or tell them; those of the selected mailbox are known."""
+        for info in watched:
+            now = _count(state, info.name)
             if now is None:
                 continue
-            self.counters[name] = now
-            old = before.get(name)
-            if old is None:
-                continue
-            flags = _FLAG_CHANGE in self.events_of(state, name)
-            if (old.messages, old.uidnext, old.uidvalidity) != (now.messages, now.uidnext, now.uidvalidity):
-                self.send_status(state, name, now, flags)
-            elif flags and old.highestmodseq != now.highestmodseq:
-                self._send_flags(state, name, old, now)
+            self._counters[info.mailboxid] = info.name, now
+            if is_told and info.mailboxid != _selected(state):
+                self._send_status(state, info, now)
 
-    def send_status(self, state: State, name: str, counters: MailboxStatus, flags: bool) -> None:
+    def _look_at_messages(self, state: State) -> None:
+        """What was told of a selected mailbox by STATUS stays as it is until another is selected: whatever its view
+        had no time to tell is told then."""
+        watched = self.choose(state, _MESSAGES)[:MOST_MAILBOXES]
+        known = {name: key for key, (name, _) in self._counters.items()}
+        for info in watched:
+            key = info.mailboxid
+            if key == _selected(state) or (now := _count(state, info.name)) is None:
+                continue
+            _, old = self._counters.get(key, ("", None))
+            self._counters[key] = info.name, now
+            # One that comes with messages brings news (also when they are gone again); so does another of this name.
+            is_other = known.get(info.name, key) != key or old is None and now.uidnext > 1
+            if is_other or old is not None and _numbers(old) != _numbers(now):
+                self._send_status(state, info, now)
+            elif old is not None and old.highestmodseq != now.highestmodseq and _FLAG_CHANGE in self._events_of(info):
+                self._send_flags(state, info.name, old, now)
+        alive = {info.mailboxid for info in watched}
+        for key in self._counters.keys() - alive:
+            del self._counters[key]
+
+    def _send_status(self, state: State, info: MailboxInfo, counters: MailboxStatus) -> None:
         """Tell counters (RFC 5465 section 3.1)."""
         told: list[tuple[StatusItem, int | str | None]] = [
             (StatusItem.MESSAGES, counters.messages),
             (StatusItem.UIDNEXT, counters.uidnext),
             (StatusItem.UIDVALIDITY, counters.uidvalidity),
         ]
-        if flags:
+        if _FLAG_CHANGE in self._events_of(info):
             told.append((StatusItem.UNSEEN, counters.unseen))
         if state.core.enabled & {"CONDSTORE", "QRESYNC"}:
             told.append((StatusItem.HIGHESTMODSEQ, counters.highestmodseq))
-        state.send(responses.status(name, told, state.core.utf8))
+        state.send(responses.status(info.name, told, state.core.utf8))
 
     def _send_flags(self, state: State, name: str, old: MailboxStatus, now: MailboxStatus) -> None:
         told: list[tuple[StatusItem, int | str | None]] = [(StatusItem.UIDVALIDITY, now.uidvalidity)]
@@ -189,7 +190,8 @@ class Notices:
         renamed = {
             (old[key].name, info.name) for key, info in new.items() if key in old and old[key].name != info.name
         }
-        for key in [*new, *(key for key in old if key not in new)]:
+        # Those that are gone come first: another may have their name now.
+        for key in [*(key for key in old if key not in new), *new]:
             before, after = old.get(key), new.get(key)
             info = after or before
             if before == after or info is None:
@@ -233,25 +235,33 @@ class Notices:
     # Values
 
     def _look_at_values(self, state: State) -> None:
-        old, new = self._values, self._find_values(state)
+        old, (new, names) = self._values, self._find_values(state)
         self._values = new
-        for name, values in new.items():
-            before = old.get(name, values)
+        for key, values in new.items():
+            before = old.get(key, {})
             changed = sorted(entry for entry in {*before, *values} if before.get(entry) != values.get(entry))
             if changed:
-                state.send(extended_responses.metadata_changed(name, changed, state.core.utf8))
+                state.send(extended_responses.metadata_changed(names[key], changed, state.core.utf8))
 
-    def _find_values(self, state: State) -> dict[str, Values]:
-        names = self.choose(state, frozenset({NotifyEvent.MAILBOX_METADATA_CHANGE}))
+    def _find_values(self, state: State) -> tuple[dict[str, Values], dict[str, str]]:
+        """The values, and the names of the mailboxes they belong to."""
+        infos = self.choose(state, frozenset({NotifyEvent.MAILBOX_METADATA_CHANGE}))
+        names = {info.mailboxid: info.name for info in infos}
         if any(NotifyEvent.SERVER_METADATA_CHANGE in group.events for group in self._groups):
-            names.append("")
-        found = {}
-        for name in names:
-            try:
-                found[name] = find_values(state, name)[1]
-            except NoMailbox:
-                continue
-        return found
+            names[""] = ""
+        found: dict[str, Values] = {}
+        for key, name in names.items():
+            with suppress(NoMailbox):
+                found[key] = find_values(state, name)[1]
+        return found, names
+
+
+def _selected(state: State) -> str:
+    return state.view.box.mailboxid if state.view is not None else ""
+
+
+def _numbers(counters: MailboxStatus) -> tuple[int, int, int]:
+    return counters.messages, counters.uidnext, counters.uidvalidity
 
 
 def _count(state: State, name: str) -> MailboxStatus | None:

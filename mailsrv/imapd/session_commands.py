@@ -14,9 +14,9 @@ from mailsrv.imap.answers import Answer, no, ok
 from mailsrv.imap.events import Command
 from mailsrv.imap.extended_responses import identity
 from mailsrv.imap.session_arguments import Enable
+from mailsrv.store.layout import BELOW_OTHERS
 from mailsrv.store.refusals import MailboxGone
 from mailsrv.imapd.annotations import Annotations
-from mailsrv.imapd.library import PREFIX
 from mailsrv.imapd.state import State
 
 _MODSEQS = frozenset({"CONDSTORE", "QRESYNC"})
@@ -68,5 +68,5 @@ def identify(state: State, command: Command) -> Answer:
 
 def namespace(state: State, command: Command) -> Answer:
     """NAMESPACE: the account's own mailboxes have no prefix, those that others share have theirs."""
-    state.send(responses.namespace([""], [PREFIX], None, state.core.utf8))
+    state.send(responses.namespace([""], [BELOW_OTHERS], None, state.core.utf8))
     return ok("these are all")

@@ -4,7 +4,7 @@ A directory's name is made from its mailbox's first name, as in Maildir++: a dot
 what is not printable ASCII, and `&AC4-` for a dot within a level, so that each name has one spelling. Should the file
 `mailboxes` be lost, the names are read from the directories. Nothing is read or changed here.
 
-Diagnostics: `check_name` raises WrongName; `check_account` ValueError.
+Diagnostics: `check_name` and `check_own_name` raise WrongName; `check_account` ValueError.
 """
 
 import hashlib
@@ -23,6 +23,9 @@ MAILBOXES = "mailboxes"
 MAILBOXES_LOCK = "mailboxes.lock"
 REMOVED = "removed."  # before the id of a deleted mailbox, as name of its directory until that is removed
 SEPARATOR = "/"
+
+OTHERS = "Other Users"  # what others share is seen below it, so that nobody has mailboxes of that name
+BELOW_OTHERS = OTHERS + SEPARATOR
 
 MAX_NAME = 512  # octets of a mailbox's name
 MAX_LEVELS = 32
@@ -85,6 +88,18 @@ def check_name(name: str) -> None:
         raise WrongName("a mailbox's name has no control characters")
     if name.startswith("#"):
         raise WrongName("names that begin with # are not for mailboxes")
+
+
+def check_own_name(name: str) -> None:
+    """Raise WrongName for what no mailbox of an account can be called: also for names that are those of others'."""
+    check_name(name)
+    if is_of_others(name):
+        raise WrongName(f"names below {OTHERS} are those of mailboxes of other accounts")
+
+
+def is_of_others(name: str) -> bool:
+    """Whether a name is one of other accounts' mailboxes, or of what is above them."""
+    return name == OTHERS or name.startswith(BELOW_OTHERS)
 
 
 def parents(name: str) -> list[str]:

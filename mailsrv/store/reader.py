@@ -17,7 +17,7 @@ from mailsrv.imap.numbers import NumberSet
 from mailsrv.store import adopt, keywords, places, tidy, verify
 from mailsrv.store.database import Damaged
 from mailsrv.store.index import Index, Key
-from mailsrv.store.layout import check_name, normalize
+from mailsrv.store.layout import check_name, check_own_name, normalize
 from mailsrv.store.mailboxes import Mailboxes
 from mailsrv.store.opened import Household, OpenMailbox, usage_of
 from mailsrv.store.refusals import MailboxGone, NoMailbox, TooMany
@@ -70,8 +70,10 @@ class Reader:
 
     def create(self, name: str, special_use: str = "") -> MailboxInfo:
         """Make a mailbox and those above it that are missing; raises MailboxThere, WrongName, UseTaken, TooMany."""
+        name = normalize(name)
+        check_own_name(name)
         with self._mailboxes.change() as listing:
-            line = places.create(self._index, listing, normalize(name), special_use)
+            line = places.create(self._index, listing, name, special_use)
         self._household.announce()
         return line
 
@@ -96,6 +98,7 @@ class Reader:
         if old == INBOX:
             self._empty_inbox(new)
         else:
+            check_own_name(new)  # the old one may be of those that are not made any more
             with self._mailboxes.change() as listing:
                 places.rename(self._index, listing, old, new)
         self._household.announce()

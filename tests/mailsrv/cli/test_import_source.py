@@ -14,6 +14,12 @@ def test_names():
         check_name(clean_name(levels))
 
 
+def test_what_others_share_keeps_its_place():
+    assert clean_name(["Other Users", "bob"]) == "_Other Users/bob"
+    assert clean_name(["Other Users"]) == "_Other Users"
+    assert clean_name(["a", "Other Users"]) == "a/Other Users"
+
+
 def test_flags():
     flags = ["\\seen", "\\Recent", "$Forwarded", "with space", "(", "\\Draft", "NonJunk", "ä"]
     assert clean_flags(flags) == {"\\Seen", "\\Draft", "$Forwarded", "NonJunk"}

@@ -99,6 +99,22 @@ def test_failures_are_told(house, maildir, capsys):
     assert "INBOX       3      2 " in said.out
 
 
+def test_names_that_a_mailbox_cannot_have(house, tmp_path, capsys):
+    maildir = make_maildir(tmp_path / "m", ".Other Users.bob", "." + "x" * 100, ".a")
+    for name in (".Other Users.bob", "." + "x" * 100, ".a"):
+        put(maildir / name / "cur/1.a:2,", name)
+    assert house.run("import", "maildir", "alice", maildir, "--into", "Other Users/bob") == 1
+    assert "names below Other Users" in capsys.readouterr().err
+    assert house.run("import", "maildir", "alice", maildir, "--mailbox", "*Users*") == 0
+    assert set(house.mail()) == {"INBOX", "_Other Users", "_Other Users/bob"}
+    capsys.readouterr()
+    assert house.run("import", "maildir", "alice", maildir, "--into", "y" * 450, "--mailbox", "[ax]*") == 1
+    said = capsys.readouterr()
+    assert said.err == f"mailsrv: {'x' * 100}: the mailbox: a mailbox's name has 1 to 512 octets\n"
+    assert "1      0      0      0        1 " in said.out
+    assert "y" * 450 + "/a" in house.mail()
+
+
 def test_what_was_taken_is_told_when_the_account_is_full(tmp_path, maildir, capsys, monkeypatch):
     monkeypatch.setattr("mailsrv.cli.account_place.become_service_user", lambda config: None)
     house = House(tmp_path, quota=12)

@@ -49,6 +49,8 @@ def test_create_rename_subscribe_delete(house, capsys):
         (("delete", "alice", "INBOX"), 1, "INBOX cannot be deleted"),
         (("delete", "alice", "none"), 1, "there is no mailbox none"),
         (("create", "alice", "a//b"), 1, "levels"),
+        (("create", "alice", "Other Users/bob/x"), 1, "names below Other Users"),
+        (("rename", "alice", "INBOX", "Other Users/x"), 1, "names below Other Users"),
         (("rename", "alice", "none", "x"), 1, "there is no mailbox none"),
         (("list", "carol"), 69, "there is no account carol"),
         (("create", "alice", "x", "--special-use", "fun"), 2, "none of"),
@@ -58,6 +60,15 @@ def test_create_rename_subscribe_delete(house, capsys):
 def test_what_is_refused(house, capsys, words, code, said):
     assert house.run("mailbox", *words) == code
     assert said in capsys.readouterr().err
+
+
+def test_out_of_where_those_of_others_are(house, capsys):
+    # Somebody else has made its directory.
+    (house.data / "accounts/alice/.Other Users.x/cur").mkdir(parents=True)
+    assert house.run("mailbox", "rename", "alice", "Other Users/x", "Other Users/y") == 1
+    assert "names below Other Users" in capsys.readouterr().err
+    assert house.run("mailbox", "rename", "alice", "Other Users/x", "x") == 0
+    assert [info.name for info in house.reader().mailboxes() if info.exists] == ["INBOX", "x"]
 
 
 def test_sizes_for_people():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from mailsrv.store.layout import is_of_others
 from mailsrv.store.refusals import NoMailbox, NoPermission, UseTaken, WrongName
-from mailsrv.imapd.library import is_of_others
 
 from tests.fakes.imap_client import House
 

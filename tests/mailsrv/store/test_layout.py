@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailsrv.store.layout import Layout, check_name, directory_of, name_of, normalize, parents
+from mailsrv.store.layout import Layout, check_name, check_own_name, directory_of, name_of, normalize, parents
 from mailsrv.store.refusals import WrongName
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1, max_size=20)
@@ -74,6 +74,17 @@ def test_names_of_directories_that_others_have_made(directory, name):
 def test_what_no_mailbox_is_called(name):
     with pytest.raises(WrongName):
         check_name(name)
+
+
+def test_what_lies_below_the_mailboxes_of_others_is_nobodys_own():
+    for name in ("Other Users", "Other Users/bob/INBOX"):
+        check_name(name)  # it may be there from before, and subscribed to
+        with pytest.raises(WrongName, match="below Other Users"):
+            check_own_name(name)
+    for name in ("Other Users 2", "x/Other Users"):
+        check_own_name(name)
+    with pytest.raises(WrongName, match="octets"):
+        check_own_name("")
 
 
 def test_inbox_in_any_letters():
