@@ -9,6 +9,7 @@ or the file `quotas` is damaged. `run` gives the exit code.
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 
 from mailsrv.errors import Exit
@@ -58,6 +59,10 @@ def read_number(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do one action."""
+    if arguments.action == "set" and arguments.octets is None and arguments.messages is None:
+        # What the configuration says now would be written down, and hold when that says something else.
+        print("mailsrv: nothing to set: say --octets, --messages or both", file=sys.stderr)
+        return Exit.USAGE
     config = load(arguments.config, os.environ)
     if arguments.action == "list":
         return _list(config, arguments.accounts, arguments.json)

@@ -46,12 +46,15 @@ def test_it_counts_for_who_is_there_already(house):
     [
         (("set", "nobody", "--octets", "1"), 69, "there is no account nobody"),
         (("set", "alice", "--octets", "much"), 2, "no number"),
+        (("set", "alice"), 2, "say --octets, --messages or both"),
         (("reset",), 2, "ACCOUNT"),
     ],
 )
 def test_what_is_refused(house, capsys, words, code, said):
     assert house.run("quota", *words) == code
     assert said in capsys.readouterr().err
+    assert house.run("quota", "list") == 0
+    assert "quotas" not in capsys.readouterr().out
 
 
 def test_numbers():
