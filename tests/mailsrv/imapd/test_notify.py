@@ -43,7 +43,9 @@ def test_mailboxes_of_others_are_watched_while_they_are_shared(house):
     house.deliver(message())
     assert ring(bob) == ['* LIST (\\NonExistent \\HasNoChildren) "/" "Other Users/alice/INBOX"']
     alice.do("SETACL INBOX bob lr")
-    assert ring(bob) == ['* LIST (\\HasNoChildren) "/" "Other Users/alice/INBOX"']
+    name, counters = ring(bob)
+    assert name == '* LIST (\\HasNoChildren) "/" "Other Users/alice/INBOX"'
+    assert counters.startswith('* STATUS "Other Users/alice/INBOX" (MESSAGES 2 UIDNEXT 3 ')  # what came meanwhile too
     house.deliver(message())
     assert len(ring(bob)) == 1
     bob.policy.leave()
@@ -117,3 +119,63 @@ def test_while_a_message_comes_nothing_is_said(house):
     assert not client.policy.wants_rings
     assert b"a OK" in client.send(b"yyyy\r\n")
     assert client.policy.wants_rings
+
+
+def test_a_new_name_hides_nothing_of_what_else_happened(house):
+    client, other = house.client(), house.client()
+    other.do("CREATE n")
+    client.do("NOTIFY SET (personal (MessageNew MessageExpunge MailboxName MailboxMetadataChange))")
+    other.append(b"x", "n")
+    other.append(b"y", "n")
+    other.do("SELECT n")
+    other.do("STORE 1 +FLAGS (\\Deleted)")
+    other.do("EXPUNGE")
+    other.do('SETMETADATA n (/shared/comment "x")')
+    other.do("RENAME n m")
+    name, counters, values = ring(client)
+    assert name == '* LIST (\\HasNoChildren) "/" m ("OLDNAME" (n))'
+    assert counters.startswith("* STATUS m (MESSAGES 1 UIDNEXT 3 ")
+    assert values == "* METADATA m /shared/comment"
+    assert ring(client) == []
+    client.do("RENAME m own")
+    assert ring(client) == []
+
+
+def test_a_mailbox_that_comes_with_messages_brings_its_counters(house):
+    client, other = house.client(), house.client()
+    client.do("NOTIFY SET (personal (MessageNew MessageExpunge MailboxName MailboxMetadataChange))")
+    other.do("CREATE Empty")
+    other.do("CREATE Team")
+    other.append(b"x", "Team")
+    other.do('SETMETADATA Team (/shared/comment "x")')
+    told = ring(client)
+    starts = [line.split(" (")[0] for line in told]
+    assert starts == ["* LIST", "* LIST", "* STATUS Team", "* METADATA Team /shared/comment"]
+    assert ring(client) == []
+
+
+def test_another_mailbox_of_the_same_name_is_told_last(house):
+    client, other = house.client(), house.client()
+    other.do("CREATE Team")
+    client.do("NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))")
+    other.do("DELETE Team")
+    other.do("CREATE Team")
+    gone, new, counters = ring(client)
+    assert gone.startswith("* LIST (\\NonExistent ")
+    assert new.endswith(") \"/\" Team") and "NonExistent" not in new
+    assert counters.startswith("* STATUS Team (MESSAGES 0 UIDNEXT 1 UIDVALIDITY ")
+
+
+def test_a_mailbox_that_was_selected_is_told_when_it_changed(house):
+    house.deliver(message())
+    client = house.client(selected="INBOX")
+    client.do("NOTIFY SET (inboxes (MessageNew MessageExpunge))")
+    client.do("UNSELECT")
+    assert ring(client) == []
+    client.do("SELECT INBOX")
+    house.deliver(message())
+    assert ring(client) == []
+    client.do("UNSELECT")
+    (told,) = ring(client)
+    assert told.startswith("* STATUS INBOX (MESSAGES 2 UIDNEXT 3 ")
+    assert ring(client) == []
