@@ -3,15 +3,15 @@
 The server may run meanwhile. All messages are read, unless it is to be --quick. Root becomes the service user first, as
 what root made the server could not use. See mailsrv.store.verify for what is looked at.
 
-Diagnostics: `run` raises ConfigError for a configuration that is not valid, NotPermitted, and StorageError when the
-disk refuses.
+Diagnostics: `run` raises Refused for an account that has no mail here, ConfigError for a configuration that is not
+valid, NotPermitted, and StorageError when the disk refuses.
 """
 
 import argparse
 import os
 import sys
 
-from mailsrv.errors import Exit, StorageError
+from mailsrv.errors import Exit, Refused, StorageError
 from mailsrv.system.clock import SystemClock
 from mailsrv.system.disk import Disk
 from mailsrv.config.load import load
@@ -39,8 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = sorted(name for name in disk.names(root) if _is_account(root, name)) if disk.exists(root) else []
     unknown = [name for name in arguments.accounts if name not in known]
     if unknown:
-        print(f"mailsrv: {', '.join(unknown)}: has no directory in {root}", file=sys.stderr)
-        return Exit.FAILED
+        raise Refused(f"{', '.join(unknown)}: has no directory in {root}")
     clock = SystemClock()
     readers = Readers(disk, config.data_dir, clock, config.hostname)
     progress = Progress(sys.stderr, clock)

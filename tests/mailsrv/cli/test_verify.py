@@ -55,7 +55,7 @@ def test_a_fault_is_told_and_repaired(data: Path, capsys: pytest.CaptureFixture[
 
 
 def test_an_account_without_mail(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(data, "carol") == 1
+    assert run(data, "carol") == 69
     assert "carol: has no directory" in capsys.readouterr().err
     assert not (data / "data/accounts/carol").exists()
 
@@ -65,7 +65,7 @@ def test_what_is_no_account_is_passed_over(data: Path, capsys: pytest.CaptureFix
     (data / "data/accounts/Some Thing").mkdir()
     (data / "data/accounts/notes").write_text("x")
     assert run(data) == 0
-    assert run(data, "lost+found") == 1
+    assert run(data, "lost+found") == 69
     assert "lost+found: has no directory" in capsys.readouterr().err
     assert not list((data / "data/accounts/lost+found").iterdir())
 
