@@ -4,7 +4,8 @@ The server may run meanwhile. Root becomes the service user first: who owns what
 root made the server could not use. Passwords are read before, so that only root need have them.
 
 Diagnostics: Refused for an account or a source that is not there; Busy while another import reads the same source;
-ConfigError, StorageError. `run` gives 0, or 1 when something could not be taken; what was taken is told in any case.
+ConfigError, StorageError, WrongName for --into. `run` gives 0, 1 when something could not be taken, or what the error
+that ended it stands for (mailsrv.cli.program); what was taken is told in any case.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from mailsrv.cli.import_mbox import STANDARD_INPUT, MboxSource
 from mailsrv.cli.import_pass import Pass, Tally, Tellers
 from mailsrv.cli.import_source import Origin, Source
 from mailsrv.cli.mailbox import octets_for_people
-from mailsrv.cli.program import INTERRUPTED
+from mailsrv.cli.program import EXITS, INTERRUPTED
 from mailsrv.cli.progress import Progress
 from mailsrv.cli.queue_table import clean
 
@@ -96,8 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         work.run(arguments.mailbox)
     except (MailsrvError, OSError) as error:
-        print(f"mailsrv: {clean(str(error))}", file=sys.stderr)
-        code = Exit.FAILED
+        where = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        print(f"mailsrv: {clean(where)}", file=sys.stderr)
+        code = next((code for kind, code in EXITS.items() if isinstance(error, kind)), Exit.FAILED)
     except KeyboardInterrupt:
         print("mailsrv: interrupted; what was taken stays, and the same command goes on with the rest", file=sys.stderr)
         code = INTERRUPTED

@@ -8,6 +8,7 @@ import pytest
 
 from mailsrv.cli.import_source import Origin
 from mailsrv.cli.importing import prepare
+from mailsrv.errors import StorageFull
 from tests.fakes.imap_server import FakeImapServer, FakeMailbox
 from tests.mailsrv.cli.account_house import House, make_maildir, put
 
@@ -62,7 +63,7 @@ def test_into_and_only_some(house, maildir, capsys):
     assert {name: len(texts) for name, texts in house.mail().items()} == {
         "INBOX": 0, "Old": 2, "Old/a": 0, "Old/a/b": 1,
     }  # fmt: skip
-    assert house.run("import", "maildir", "alice", maildir, "--mailbox", "none") == 1
+    assert house.run("import", "maildir", "alice", maildir, "--mailbox", "none") == 69
     assert "no mailbox of such a name" in capsys.readouterr().err
 
 
@@ -128,11 +129,28 @@ def test_no_account_and_no_source(house, tmp_path, capsys):
     assert house.run("import", "maildir", "nobody", tmp_path) == 69
     assert house.run("import", "maildir", "alice", tmp_path / "none") == 69
     (tmp_path / "empty").mkdir()
-    assert house.run("import", "maildir", "alice", tmp_path / "empty") == 1
+    assert house.run("import", "maildir", "alice", tmp_path / "empty") == 69
     assert house.run("import", "imap", "alice", "--host", "x") == 2
     for port in ("0", "65536", "-1", "9" * 5000):
         assert house.run("import", "imap", "alice", "--host", "x", "--user", "x", f"--port={port}") == 2
         assert "is no port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/m/cur"), 77, "mailsrv: /m/cur: Permission denied\n"),
+        (StorageFull("the disk is full"), 75, "mailsrv: the disk is full\n"),
+        (OSError(5, "Input/output error", "/m/cur"), 1, "mailsrv: /m/cur: Input/output error\n"),
+    ],
+)
+def test_what_ends_an_import_has_its_exit_status(house, maildir, capsys, monkeypatch, error, code, said):
+    def mailboxes(self):
+        raise error
+
+    monkeypatch.setattr("mailsrv.cli.import_maildir.MaildirSource.mailboxes", mailboxes)
+    assert house.run("import", "maildir", "alice", maildir) == code
+    assert capsys.readouterr().err == said
 
 
 def test_another_server(house, tmp_path, capsys, monkeypatch):
