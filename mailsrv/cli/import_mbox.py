@@ -4,8 +4,8 @@ A mailbox is called like its file, without `.mbox`; in Thunderbird's directories
 Flags come from the header fields that mail programs keep in such files, which are taken out; the internal date is that
 of the line `From `, or the Date field. A message has no name there: it is known again by a digest of its octets.
 
-Diagnostics: Refused where there is no mbox; Unreadable and OSError as the file system says; GrammarError when standard
-input is no mbox.
+Diagnostics: Refused where there is no mbox; Unreadable and OSError as the file system says; GrammarError when what
+was named is no mbox.
 """
 
 import os
@@ -60,12 +60,18 @@ class MboxSource:
     def items(self, origin: Origin, known: Container[str]) -> Iterator[Item]:
         """See Source. Keys are the digests of octets, so that everything is read."""
         with self._open(origin.key) as read:
-            for number, letter in enumerate(Mbox(read).letters(), 1):
+            for number, letter in enumerate(self._letters(origin.key, read), 1):
                 head, rest = _take_head(letter)
                 if number == 1 and is_placeholder(head):
                     continue
                 header, flags = take_status(head)
                 yield Item("", f"message {number}", flags, _date(letter, header), _chain(header, rest))
+
+    def _letters(self, path: str, read: Callable[[int], bytes]) -> Iterator[Letter]:
+        try:
+            yield from Mbox(read).letters()
+        except GrammarError as error:
+            raise GrammarError(f"{'standard input' if path == STANDARD_INPUT else path}: {error}") from None
 
     def close(self) -> None:
         """See Source."""

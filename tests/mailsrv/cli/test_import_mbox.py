@@ -38,8 +38,14 @@ def test_the_placeholder_is_no_message(tmp_path):
 
 def test_standard_input():
     assert [octets for *_, octets in read("-", f"{LINE}S: y\n\n".encode())] == [b"S: y\n"]
-    with pytest.raises(GrammarError):
+    with pytest.raises(GrammarError, match="^standard input: is no mbox"):
         read("-", b"nonsense")
+
+
+def test_a_file_that_is_no_mbox_is_named(tmp_path):
+    (tmp_path / "passwd").write_text("root:x:0:0\n")
+    with pytest.raises(GrammarError, match=f"^{tmp_path}/passwd: is no mbox"):
+        read(tmp_path / "passwd")
 
 
 def test_a_directory(tmp_path):
