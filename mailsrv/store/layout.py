@@ -34,6 +34,7 @@ _MAX_DIRECTORY = 200  # octets of a directory's name: 255 less what makes it dif
 _DOT = "&AC4-"
 # Control characters of both halves, and the separators of lines and paragraphs (RFC 9051 section 5.1, RFC 5198).
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -84,6 +85,8 @@ def check_name(name: str) -> None:
     levels = name.split(SEPARATOR)
     if not all(levels) or len(levels) > MAX_LEVELS:
         raise WrongName(f"a mailbox's name has up to {MAX_LEVELS} levels with one / between them, and none is empty")
+    if _SURROGATE.search(name):
+        raise WrongName("a mailbox's name is UTF-8")  # octets of a command's argument that are not
     if _FORBIDDEN.search(name):
         raise WrongName("a mailbox's name has no control characters")
     if name.startswith("#"):

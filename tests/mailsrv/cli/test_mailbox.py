@@ -51,6 +51,7 @@ def test_create_rename_subscribe_delete(house, capsys):
         (("create", "alice", "a//b"), 1, "levels"),
         (("create", "alice", "Other Users/bob/x"), 1, "names below Other Users"),
         (("rename", "alice", "INBOX", "Other Users/x"), 1, "names below Other Users"),
+        (("create", "alice", "Entw\udcfcrfe"), 1, "name is UTF-8"),
         (("rename", "alice", "none", "x"), 1, "there is no mailbox none"),
         (("list", "carol"), 69, "there is no account carol"),
         (("create", "alice", "x", "--special-use", "fun"), 2, "none of"),

@@ -76,6 +76,13 @@ def test_what_no_mailbox_is_called(name):
         check_name(name)
 
 
+def test_a_name_that_is_no_text_is_told_so():
+    with pytest.raises(WrongName, match="is UTF-8"):
+        check_name(b"Entw\xfcrfe".decode("utf-8", "surrogateescape"))
+    with pytest.raises(WrongName, match="control characters"):
+        check_name("a\tb")
+
+
 def test_what_lies_below_the_mailboxes_of_others_is_nobodys_own():
     for name in ("Other Users", "Other Users/bob/INBOX"):
         check_name(name)  # it may be there from before, and subscribed to
