@@ -7,11 +7,10 @@ was told of it.
 Diagnostics: OverQuota, TooMany (UIDs, keywords), MailboxGone, StorageError; no name is left behind.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from mailsrv.system import entropy
-from mailsrv.system.disk import Disk, Missing
+from mailsrv.system.disk import Missing
 from mailsrv.store.adopt import own_change
 from mailsrv.store.index import Index, Key, Writing
 from mailsrv.store.keywords import flag_words
@@ -42,7 +41,8 @@ def _commit(index: Index, key: Key, messages: Sequence[Incoming], limits: Usage)
         directory = f"{index.path(row)}/{LEAVES[CUR]}"
         found: list[Found] = []
         now = index.clock.now()
-        with own_change(index, writing, row), taken_back(index.disk) as made:
+        made = writing.made
+        with own_change(index, writing, row):
             words = flag_words(writing, row.id, [message.flags for message in messages])
             for number, (message, flags) in enumerate(zip(messages, words, strict=True)):
                 received = int(now) if message.received is None else message.received
@@ -69,15 +69,3 @@ def check_room(writing: Writing, limits: Usage, octets: int, messages: int) -> N
             raise OverQuota("the account has no room for so many octets")
         if limits.messages and count + messages > limits.messages:
             raise OverQuota("the account has no room for so many messages")
-
-
-@contextmanager
-def taken_back(disk: Disk) -> Iterator[list[str]]:
-    """Names that the block makes, and adds to the list, are removed when it raises."""
-    made: list[str] = []
-    try:
-        yield made
-    except Exception:
-        for path in made:
-            disk.unlink(path, missing_ok=True)
-        raise

@@ -144,22 +144,29 @@ class Database:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def write(self, bulk: bool = False) -> Iterator[sqlite3.Connection]:
+    def write(self, bulk: bool = False, undo: Callable[[], None] | None = None) -> Iterator[sqlite3.Connection]:
         """A transaction: committed when the block ends, taken back when it raises. The block asks its own connection
-        only: it has one of few. `bulk`: it will change many rows."""
+        only: it has one of few. `bulk`: it will change many rows. `undo` takes back what the block did elsewhere, when
+        the transaction fails, in its commit too; nobody else writes meanwhile."""
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
+            committed = False
             try:
                 yield connection
                 if bulk:
                     connection.execute(f"PRAGMA wal_autocheckpoint = {self._schema.bulk_pages}")
                 connection.execute("COMMIT")
+                committed = True
                 if bulk:
                     connection.execute(f"PRAGMA wal_autocheckpoint = {self._schema.checkpoint_pages}")
-            except BaseException:
-                # SQLite has taken it back by itself after some errors (SQLITE_FULL, SQLITE_IOERR).
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            except BaseException as error:
+                try:
+                    if undo is not None and not committed and isinstance(error, Exception):
+                        undo()
+                finally:
+                    # SQLite has taken it back by itself after some errors (SQLITE_FULL, SQLITE_IOERR).
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
                 raise
 
     def set_aside(self, damaged: Damaged, target: str) -> bool:

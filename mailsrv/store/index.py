@@ -136,10 +136,11 @@ class Delta:
 
 
 class Writing:
-    """One transaction. All it changes gets one modseq."""
+    """One transaction. All it changes gets one modseq. `made`: names of files that are removed again when it fails."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, made: list[str]) -> None:
         self.connection = connection
+        self.made = made
         self.execute: Callable[..., Cursor] = connection.execute
         self._modseq = 0
 
@@ -232,9 +233,15 @@ class Index:
     @contextmanager
     def write(self, bulk: bool = False) -> Iterator[Writing]:
         """A transaction; see Database.write."""
+        made: list[str] = []
+
+        def remove() -> None:
+            for path in made:
+                self.disk.unlink(path, missing_ok=True)
+
         try:
-            with self.database.write(bulk) as connection:
-                yield Writing(connection)
+            with self.database.write(bulk, remove) as connection:
+                yield Writing(connection, made)
         except Damaged as damaged:
             self._set_aside(damaged)
             raise

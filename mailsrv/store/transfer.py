@@ -15,7 +15,7 @@ from mailsrv.system import entropy
 from mailsrv.system.disk import CrossDevice, Missing
 from mailsrv.imap.numbers import NumberSet
 from mailsrv.store.adopt import own_change, refresh
-from mailsrv.store.append import check_room, taken_back
+from mailsrv.store.append import check_room
 from mailsrv.store.index import MANY, Index, Key, MailboxRow, Writing, selections
 from mailsrv.store.keywords import translate
 from mailsrv.store.message import base_name, hash_of, tail_with
@@ -66,8 +66,8 @@ def _transfer(
             new = insert(writing, left, same, index.clock.now(), moved=True)
             remove_moved(writing, left, messages, debris=False)
             return [(message.uid, uid) for message, uid in zip(messages, new, strict=True)]
-        with own_change(index, writing, right), taken_back(index.disk) as made:
-            found = _link(index, (left, right), messages, dates, keep, made)
+        with own_change(index, writing, right):
+            found = _link(index, (left, right), messages, dates, keep, writing.made)
             index.disk.sync_directory(f"{index.path(right)}/{LEAVES[CUR]}")
             if keep and writing.execute("SELECT 1 FROM removal LIMIT 1").fetchall():
                 # What a move to and fro has left under these very names is no debris any more.

@@ -113,9 +113,9 @@ _write = Database.write
 
 
 @contextmanager
-def write(self, bulk=False):
+def write(self, *values):
     """Database.write with one more step: before the commit."""
-    with _write(self, bulk) as connection:
+    with _write(self, *values) as connection:
         yield connection
         if isinstance(self._disk, Watched):
             self._disk.commit()

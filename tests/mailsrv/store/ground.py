@@ -1,8 +1,11 @@
 """What the tests of the store's mailboxes share: an account on a real disk, and messages in it."""
 
 import os
+import sqlite3
+from contextlib import contextmanager
 
 from mailsrv.imap.numbers import NumberSet
+from mailsrv.store.database import Database
 from mailsrv.store.readers import Readers
 from mailsrv.store.values import Incoming, Usage
 from mailsrv.system.disk import Disk
@@ -60,6 +63,38 @@ class Ground:
 
     def names(self, directory):
         return sorted(os.listdir(f"{self.root}/{directory}"))
+
+
+class FullAtCommit:
+    """A connection whose disk has room for everything but the commit."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, statement, *values):
+        if statement == "COMMIT":
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return self._connection.execute(statement, *values)
+
+
+@contextmanager
+def no_room_for_commits(monkeypatch):
+    """No database commits within the block."""
+    usual = Database._connection
+
+    @contextmanager
+    def full(self):
+        with usual(self) as connection:
+            yield FullAtCommit(connection)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_connection", full)
+        yield
 
 
 def uids(*numbers):

@@ -9,7 +9,7 @@ from mailsrv.store.refusals import MailboxGone, OverQuota
 from mailsrv.store.values import ANSWERED, SEEN, Incoming, Usage
 from mailsrv.system.disk import Disk
 
-from tests.mailsrv.store.ground import HOST, NOW, Ground, rows, text_of
+from tests.mailsrv.store.ground import HOST, NOW, Ground, no_room_for_commits, rows, text_of
 
 
 def test_a_message_lies_in_cur_with_its_flags_and_date(tmp_path):
@@ -88,3 +88,16 @@ def test_a_mailbox_that_is_just_being_deleted(tmp_path):
     os.rename(f"{ground.root}/.A", f"{ground.root}/removed.1.x")
     with pytest.raises(MailboxGone):
         box.append([Incoming(file)])
+
+
+def test_a_commit_that_the_disk_refuses_leaves_no_message(tmp_path, monkeypatch):
+    ground = Ground(tmp_path)
+    box = ground.open()
+    ground.append(box, "one")
+    before = ground.names("cur")
+    with no_room_for_commits(monkeypatch), pytest.raises(StorageFull):
+        ground.append(box, "two", "three")
+    assert ground.names("cur") == before
+    box.refresh(force=True)
+    assert list(box.view()[0]) == [1]
+    assert ground.append(box, "two") == [2] and ground.reader.check() == []

@@ -4,11 +4,12 @@ import os
 
 import pytest
 
+from mailsrv.errors import StorageFull
 from mailsrv.store.refusals import MailboxGone, OverQuota
 from mailsrv.store.values import DELETED, FLAGGED, SEEN, Operation, Usage
 from mailsrv.system.disk import CrossDevice, Disk
 
-from tests.mailsrv.store.ground import Ground, rows, text_of, uids
+from tests.mailsrv.store.ground import Ground, no_room_for_commits, rows, text_of, uids
 
 
 @pytest.fixture(params=["links", "copies"])
@@ -145,3 +146,17 @@ def test_a_target_that_is_just_being_deleted(ground):
         with pytest.raises(MailboxGone):
             transfer(uids(1, 2), target)
     assert len(rows(box, "uid")) == 4
+
+
+@pytest.mark.parametrize("ask", ["copy", "move"])
+def test_a_commit_that_the_disk_refuses_changes_nothing(ground, monkeypatch, ask):
+    box, target = ground.open(), ground.open("A")
+    before = ground.names("cur"), ground.names("new")
+    with no_room_for_commits(monkeypatch), pytest.raises(StorageFull):
+        getattr(box, ask)(uids(1, 2, 4), target)
+    assert ground.names(".A/cur") == [] and (ground.names("cur"), ground.names("new")) == before
+    target.refresh(force=True)
+    assert target.status().messages == 0
+    assert [text_of(box, uid) for uid in (1, 2, 3, 4)] == ["one", "two", "three", "four"]
+    assert ground.reader.check() == []
+    assert getattr(box, ask)(uids(1, 2, 4), target) == [(1, 1), (2, 2), (4, 3)]
